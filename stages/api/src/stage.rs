@@ -1,0 +1,275 @@
+//! The stage traits. Three shapes; the shape decides the grain of the cache.
+//!
+//! | shape | looks at | is asked again when |
+//! |---|---|---|
+//! | [`ItemStage`] | one picture: 1→1, 1→K, or 1→0 with a reason | that picture or a parameter changed |
+//! | [`SetStage`] | all items: a cached fact per picture, then one cheap decision | `fact`: that picture; `decide`: the set |
+//! | [`PackStage`] | all items, writes files | the set or a parameter changed |
+//!
+//! Methods that make pictures are pure: no clock, no environment, no global random state, and no file but those
+//! declared in [`ItemStage::key_inputs`] and its siblings. Random numbers come from [`crate::Draw`].
+
+use std::path::{Path, PathBuf};
+
+use crate::{Digest, Facts, Item, Param, Picture};
+
+/// The grain of a stage's cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Finds the photos; only `original` is one.
+    Source,
+    /// One picture at a time: [`ItemStage`].
+    Item,
+    /// All items at once: [`SetStage`].
+    Set,
+    /// All items into files: [`PackStage`].
+    Pack,
+    /// A packed dataset into a trained generator.
+    Train,
+}
+
+/// What the registry knows of a stage kind before one is built.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// The word after `use =` in `pipeline.toml`.
+    pub name: &'static str,
+    /// Bumped in the commit that changes output bytes: it is in every key of this kind.
+    pub version: u32,
+    /// The grain of its cache.
+    pub shape: Shape,
+    /// Whether the pipeline's seed is in its key.
+    pub random: bool,
+    /// One line for the reference table.
+    pub summary: &'static str,
+    /// Its parameters, in the order in which they enter the key.
+    pub params: &'static [Param],
+}
+
+/// What a stage may use while it is being built.
+#[derive(Debug, Clone, Default)]
+pub struct BuildContext {
+    /// The workspace: paths in parameters are relative to it.
+    pub workspace: PathBuf,
+    /// Folders that may hold model files, in the order in which to look.
+    pub models: Vec<PathBuf>,
+    /// `libonnxruntime`, if it was found.
+    pub onnxruntime: Option<PathBuf>,
+    /// The pipeline's seed; only kinds with `random` may use it.
+    pub seed: u64,
+}
+
+/// Something besides parameters and pictures that changes what a stage puts out: a model, a runtime, a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyInput {
+    /// How `why` calls it.
+    pub name: String,
+    /// Its digest or a short text that identifies it.
+    pub value: String,
+}
+
+/// One picture on its way into [`ItemStage::apply`]: everything the stage may look at, and nothing that is not in its key.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// The content digest of the picture's file: what [`crate::Draw`] wants.
+    pub digest: Digest,
+    /// The pixels, upright, at least as large as the working size asked for.
+    pub picture: &'a Picture,
+    /// What [`ItemStage::item_inputs`] declared for this item.
+    pub inputs: &'a [KeyInput],
+}
+
+impl Input<'_> {
+    /// The value declared under `name` for this item.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.inputs.iter().find(|input| input.name == name).map(|input| input.value.as_str())
+    }
+}
+
+/// What became of one picture.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes on, as these pictures.
+    Keep(Vec<Output>),
+    /// It does not go on.
+    Reject(Reason),
+}
+
+/// One picture that a stage puts out.
+#[derive(Debug)]
+pub struct Output {
+    /// Added to the file's stem where one item becomes several: unique per item, empty where it stays one.
+    pub tag: String,
+    /// The picture.
+    pub made: Made,
+    /// What was found out on the way: shown, not passed on.
+    pub facts: Facts,
+}
+
+/// The picture of an [`Output`].
+#[derive(Debug)]
+pub enum Made {
+    /// New pixels.
+    Picture(Picture),
+    /// The input's file, unchanged.
+    Same,
+}
+
+/// Why a picture does not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// One word for programs.
+    pub kind: &'static str,
+    /// A sentence a photographer would understand.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason of that kind.
+    pub fn new(kind: &'static str, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+}
+
+/// A stage that cannot do its work: never the fault of one picture.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StageError {
+    /// A parameter's value is of the right type and still of no use.
+    #[error("{name}: {message}")]
+    Param {
+        /// The parameter.
+        name: &'static str,
+        /// What is wrong with its value.
+        message: String,
+    },
+    /// A file or library that the stage needs is not there.
+    #[error("{what}")]
+    Missing {
+        /// What is missing and where it was looked for.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// Anything else.
+    #[error("{what}")]
+    Broken {
+        /// What happened.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+/// A stage that looks at one picture at a time.
+pub trait ItemStage: Send + Sync {
+    /// Models, runtimes and the like that go into every item's key.
+    fn key_inputs(&self) -> Vec<KeyInput> {
+        Vec::new()
+    }
+
+    /// What else about this one item goes into its key and is then readable through [`Input::get`].
+    fn item_inputs(&self, item: &Item) -> Vec<KeyInput> {
+        let _ = item;
+        Vec::new()
+    }
+
+    /// The longest side, in pixels, at which the stage wants a photo decoded; `None` for full size.
+    ///
+    /// A hint that makes decoding cheap: what arrives has a longest side of at least this (or of the photo, if smaller).
+    fn working_side(&self) -> Option<u32> {
+        None
+    }
+
+    /// How many pictures one becomes, as far as the parameters tell: what `plan` counts with.
+    fn fan_out(&self) -> usize {
+        1
+    }
+
+    /// The stage itself: a function from a picture to pictures.
+    ///
+    /// # Errors
+    /// Only when the stage is broken. A picture that cannot be used is a [`Verdict::Reject`].
+    fn apply(&self, input: &Input<'_>) -> Result<Verdict, StageError>;
+}
+
+/// A stage that decides over all items.
+pub trait SetStage: Send + Sync {
+    /// Models, runtimes and the like that go into the keys of facts and decision.
+    fn key_inputs(&self) -> Vec<KeyInput> {
+        Vec::new()
+    }
+
+    /// As [`ItemStage::working_side`], for [`SetStage::fact`].
+    fn working_side(&self) -> Option<u32> {
+        None
+    }
+
+    /// What the decision needs to know about one picture; cached per picture.
+    ///
+    /// # Errors
+    /// Only when the stage is broken.
+    fn fact(&self, input: &Input<'_>) -> Result<Facts, StageError>;
+
+    /// One verdict per item, in the order given. Must not depend on that order.
+    ///
+    /// # Errors
+    /// Only when the stage is broken.
+    fn decide(&self, items: &[(&Item, &Facts)]) -> Result<Vec<SetVerdict>, StageError>;
+}
+
+/// What a [`SetStage`] decided about one item.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SetVerdict {
+    /// It goes on unchanged, with these facts.
+    Keep(Facts),
+    /// It does not go on.
+    Drop {
+        /// Why.
+        reason: Reason,
+        /// For a duplicate: the position, in the list given, of the item kept in its place.
+        of: Option<usize>,
+        /// For a duplicate: the distance to that item, in bits.
+        distance: Option<u32>,
+    },
+}
+
+/// A stage that writes files made from all items.
+pub trait PackStage: Send + Sync {
+    /// Models, runtimes and the like that go into its key.
+    fn key_inputs(&self) -> Vec<KeyInput> {
+        Vec::new()
+    }
+
+    /// Writes its files below `out`, an empty folder, and says what belongs into the stage's folder.
+    ///
+    /// `open` answers an item's pixels; `done` is told how many items were finished since the last call.
+    ///
+    /// # Errors
+    /// Items that do not fit together, or a file that cannot be written.
+    fn pack(
+        &self,
+        items: &[Item],
+        open: &(dyn Fn(&Item) -> Result<Picture, StageError> + Sync),
+        out: &Path,
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<PackFile>, StageError>;
+}
+
+/// One file of a [`PackStage`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct PackFile {
+    /// Its path below the stage's folder, parts separated by `/`.
+    pub name: String,
+    /// Where its bytes are.
+    pub content: PackedFile,
+    /// What to show about it.
+    pub facts: Facts,
+}
+
+/// Where the bytes of a [`PackFile`] are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackedFile {
+    /// In a file of that name below `out`.
+    Written,
+    /// They are those of the item at this position of the list, unchanged.
+    Item(usize),
+}

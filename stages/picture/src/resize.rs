@@ -1,0 +1,88 @@
+//! Resizing, on premultiplied alpha.
+
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
+};
+use image::{RgbImage, RgbaImage};
+
+use crate::Picture;
+
+/// How pixels are weighed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// Triangle over the whole footprint: quick, slightly soft, never rings.
+    Bilinear,
+    /// Lanczos with three lobes: sharp, the one for photos.
+    Lanczos,
+}
+
+/// The whole picture at `width` × `height` (at least 1 × 1).
+pub fn resize(picture: &Picture, width: u32, height: u32, filter: Filter) -> Picture {
+    let [w, h] = picture.size();
+    if [w, h] == [width, height] {
+        return picture.clone();
+    }
+    crop_resize(picture, [0.0, 0.0, f64::from(w), f64::from(h)], width, height, filter)
+}
+
+/// The part `[x, y, width, height]` of the picture, in its pixels and fractions of them, at `width` × `height`.
+///
+/// The part is first put inside the picture; what is left is at least one pixel.
+pub fn crop_resize(picture: &Picture, part: [f64; 4], width: u32, height: u32, filter: Filter) -> Picture {
+    let [w, h] = picture.size();
+    let (width, height) = (width.max(1), height.max(1));
+    let (left, crop_width) = inside(part[0], part[2], w);
+    let (top, crop_height) = inside(part[1], part[3], h);
+    let filter = match filter {
+        Filter::Bilinear => FilterType::Bilinear,
+        Filter::Lanczos => FilterType::Lanczos3,
+    };
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(left, top, crop_width, crop_height);
+    let (pixels, kind) = match picture {
+        Picture::Rgb(image) => (image.as_raw(), PixelType::U8x3),
+        Picture::Rgba(image) => (image.as_raw(), PixelType::U8x4),
+    };
+    let source = ImageRef::new(w, h, pixels, kind).expect("a picture's buffer has the size that its width and height ask for");
+    let mut target = Image::new(width, height, kind);
+    // Alpha is premultiplied before and divided out after: `use_alpha` is on by default and only matters for U8x4.
+    Resizer::new().resize(&source, &mut target, &options).expect("the part lies inside the picture and the formats are equal");
+    let pixels = target.into_vec();
+    match picture {
+        Picture::Rgb(_) => RgbImage::from_raw(width, height, pixels).map(Picture::Rgb),
+        Picture::Rgba(_) => RgbaImage::from_raw(width, height, pixels).map(Picture::Rgba),
+    }
+    .expect("the target was made with this size")
+}
+
+/// `start` and `length` moved and cut so that they lie within `0..limit`, at least one pixel long.
+fn inside(start: f64, length: f64, limit: u32) -> (f64, f64) {
+    let limit = f64::from(limit);
+    let start = start.clamp(0.0, limit - 1.0);
+    (start, length.clamp(1.0, limit - start))
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgba;
+
+    use super::*;
+
+    #[test]
+    fn colours_from_under_transparent_pixels_do_not_bleed() {
+        // Left half red and opaque, right half green and transparent: no shade of green may appear.
+        let image = RgbaImage::from_fn(64, 64, |x, _| if x < 31 { Rgba([200, 0, 0, 255]) } else { Rgba([0, 255, 0, 0]) });
+        for filter in [Filter::Bilinear, Filter::Lanczos] {
+            let Picture::Rgba(small) = resize(&Picture::Rgba(image.clone()), 9, 9, filter) else { panic!("alpha was lost") };
+            let worst = small.pixels().filter(|pixel| pixel[3] > 8).map(|pixel| pixel[1]).max();
+            assert!(worst <= Some(2), "{filter:?}: {worst:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_outside_the_picture_is_put_inside() {
+        let picture = Picture::Rgb(RgbImage::new(10, 4));
+        assert_eq!(crop_resize(&picture, [-5.0, 3.5, 100.0, 100.0], 7, 3, Filter::Bilinear).size(), [7, 3]);
+        assert_eq!(resize(&picture, 1, 1, Filter::Lanczos).size(), [1, 1]);
+    }
+}
