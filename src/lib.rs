@@ -1,1 +1,23 @@
-//! engine
+//! The engine of `catgen-pipe`: from `pipeline.toml` to stage folders and runs. Start with `src/README.md`.
+
+pub mod cache;
+pub mod cli;
+pub mod decide;
+mod error;
+pub mod key;
+pub mod pipeline;
+pub mod plan;
+pub mod progress;
+pub mod project;
+pub mod record;
+pub mod registry;
+pub mod run;
+pub mod sheet;
+pub mod tools;
+pub mod trainer;
+pub mod workspace;
+
+pub use error::{Error, Result};
+pub use pipeline::Pipeline;
+pub use project::Project;
+pub use workspace::Workspace;

@@ -9,7 +9,10 @@
 //! Methods that make pictures are pure: no clock, no environment, no global random state, and no file but those
 //! declared in [`ItemStage::key_inputs`] and its siblings. Random numbers come from [`crate::Draw`].
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use crate::{Digest, Facts, Item, Param, Picture};
 
@@ -72,7 +75,7 @@ pub struct KeyInput {
 pub struct Input<'a> {
     /// The content digest of the picture's file: what [`crate::Draw`] wants.
     pub digest: Digest,
-    /// The pixels, upright, at least as large as the working size asked for.
+    /// The pixels, upright, no larger than the working size asked for.
     pub picture: &'a Picture,
     /// What [`ItemStage::item_inputs`] declared for this item.
     pub inputs: &'a [KeyInput],
@@ -118,15 +121,15 @@ pub enum Made {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     /// One word for programs.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// A sentence a photographer would understand.
     pub text: String,
 }
 
 impl Reason {
     /// A reason of that kind.
-    pub fn new(kind: &'static str, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+    pub fn new(kind: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+        Self { kind: kind.into(), text: text.into() }
     }
 }
 
@@ -172,9 +175,10 @@ pub trait ItemStage: Send + Sync {
         Vec::new()
     }
 
-    /// The longest side, in pixels, at which the stage wants a photo decoded; `None` for full size.
+    /// The longest side, in pixels, that the stage wants to see; `None` for full size.
     ///
-    /// A hint that makes decoding cheap: what arrives has a longest side of at least this (or of the photo, if smaller).
+    /// What arrives was made to fit by `catgen_picture::fit_within`, wherever it came from; a photo is decoded reduced,
+    /// which makes a small side cheap. Derive it from parameters only: they are in the key, this method is not.
     fn working_side(&self) -> Option<u32> {
         None
     }
@@ -202,6 +206,10 @@ pub trait SetStage: Send + Sync {
     fn working_side(&self) -> Option<u32> {
         None
     }
+
+    /// The names of the parameters that [`SetStage::fact`] reads: only those are in a fact's key, so that another
+    /// threshold asks for another decision and not for the facts again.
+    fn fact_params(&self) -> &'static [&'static str];
 
     /// What the decision needs to know about one picture; cached per picture.
     ///

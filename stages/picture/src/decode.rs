@@ -3,11 +3,11 @@
 //! JPEG, which is nearly every photo, goes through libjpeg-turbo, which can leave out the parts of the DCT that a smaller
 //! picture does not need (1/2, 1/4, 1/8). What it refuses, and every other format, goes through the `image` crate.
 
-use std::{cell::RefCell, io::Cursor};
+use std::{borrow::Cow, cell::RefCell, io::Cursor};
 
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, metadata::Orientation};
 
-use crate::{Filter, Format, Picture, resize};
+use crate::{Format, Picture, fit_within};
 
 /// Bumped whenever the same file decodes to other pixels: it is in the key of every stage that looks at pictures.
 pub const VERSION: u32 = 1;
@@ -97,6 +97,8 @@ pub fn probe(bytes: &[u8]) -> Result<Probe, DecodeError> {
 
 /// Decodes a file, upright, with a longest side of at most `max_side` pixels where one is given.
 ///
+/// For formats without loss this is [`fit_within`] of the full picture, bit for bit.
+///
 /// # Errors
 /// Everything that makes [`probe`] fail, and pixels that are missing or damaged.
 pub fn decode(bytes: &[u8], max_side: Option<u32>) -> Result<Decoded, DecodeError> {
@@ -114,7 +116,7 @@ pub fn decode(bytes: &[u8], max_side: Option<u32>) -> Result<Decoded, DecodeErro
         None => from_dynamic(DynamicImage::from_decoder(decoder).map_err(|error| damaged(format, &error))?),
     };
     // Turning a 12 MP photo costs more than decoding it: make it small first.
-    let picture = upright(fit_within(picture, max_side), orientation);
+    let picture = upright(fit_within(Cow::Owned(picture), max_side).into_owned(), orientation);
     let [width, height] = turned([width, height], orientation);
     Ok(Decoded { probe: Probe { format, width, height }, picture })
 }
@@ -180,18 +182,6 @@ fn upright(picture: Picture, orientation: Orientation) -> Picture {
 /// 8 bits a channel, alpha only where the file has an alpha channel.
 fn from_dynamic(image: DynamicImage) -> Picture {
     if image.color().has_alpha() { Picture::Rgba(image.into_rgba8()) } else { Picture::Rgb(image.into_rgb8()) }
-}
-
-fn fit_within(picture: Picture, max_side: Option<u32>) -> Picture {
-    let [width, height] = picture.size();
-    match max_side {
-        Some(side) if width.max(height) > side => {
-            let scale = f64::from(side) / f64::from(width.max(height));
-            let scaled = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
-            resize(&picture, scaled(width), scaled(height), Filter::Lanczos)
-        }
-        _ => picture,
-    }
 }
 
 thread_local! {

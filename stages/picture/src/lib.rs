@@ -10,6 +10,7 @@ mod decode;
 mod encode;
 mod format;
 mod picture;
+mod regions;
 mod resize;
 
 pub use decode::{DecodeError, Decoded, Probe, VERSION, decode, probe};
@@ -17,4 +18,5 @@ pub use encode::encode_png;
 pub use format::Format;
 pub use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 pub use picture::Picture;
-pub use resize::{Filter, crop_resize, resize};
+pub use regions::{Regions, regions};
+pub use resize::{Filter, crop_resize, fit_within, resize};

@@ -1,5 +1,7 @@
 //! Resizing, on premultiplied alpha.
 
+use std::borrow::Cow;
+
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
     images::{Image, ImageRef},
@@ -24,6 +26,19 @@ pub fn resize(picture: &Picture, width: u32, height: u32, filter: Filter) -> Pic
         return picture.clone();
     }
     crop_resize(picture, [0.0, 0.0, f64::from(w), f64::from(h)], width, height, filter)
+}
+
+/// The picture with a longest side of at most `max_side` pixels: borrowed where it fits already, Lanczos where it does not.
+pub fn fit_within(picture: Cow<'_, Picture>, max_side: Option<u32>) -> Cow<'_, Picture> {
+    let [width, height] = picture.size();
+    match max_side {
+        Some(side) if width.max(height) > side => {
+            let scale = f64::from(side) / f64::from(width.max(height));
+            let scaled = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
+            Cow::Owned(resize(&picture, scaled(width), scaled(height), Filter::Lanczos))
+        }
+        _ => picture,
+    }
 }
 
 /// The part `[x, y, width, height]` of the picture, in its pixels and fractions of them, at `width` × `height`.

@@ -1,7 +1,7 @@
 use image::{ExtendedColorType, ImageEncoder, Rgb, codecs::jpeg::JpegEncoder};
 
 use super::*;
-use crate::encode_png;
+use crate::{Filter, encode_png, resize};
 
 /// Left half red, right half blue, with a green stripe along the top: every turn of it looks different.
 fn marked(width: u32, height: u32) -> RgbImage {

@@ -1,0 +1,75 @@
+# `make run` does everything: it fetches what is missing, builds, draws cats where there are no photos, runs the pipeline and
+# trains a little. `make help` lists the rest. Needs Rust, a C++ compiler, make, and Python 3.9 with pip.
+
+PYTHON ?= python3
+CARGO  ?= cargo
+FETCH   = $(PYTHON) tools/fetch.py
+TARGET  = $(or $(CARGO_TARGET_DIR),target)
+TRAINER = -p catgen-train --features torch
+
+# How long `make run` trains: enough to see cats begin, on a CPU. `make run TRAIN_BUDGET=` trains as pipeline.toml says.
+TRAIN_BUDGET ?= --set '7.Train.epochs=4' --set '7.Train.max_images=8000' --set '4.Train.epochs=2' --set '4.Train.max_images=4000'
+
+.DEFAULT_GOAL = run
+.PHONY: help run setup build-tools libtorch models build trainer test fmt lint doc bench clean
+
+run: setup ## fetch, build, draw sample photos if there are none, run the pipeline, train a little
+	$(CARGO) build --release
+	$(CARGO) build --release $(TRAINER)
+	@if [ -z "$$(ls -A data/0.ORIGINAL 2>/dev/null)" ]; then \
+	  echo "data/0.ORIGINAL is empty: drawing cats to try with"; \
+	  "$(TARGET)/release/catgen-pipe" sample; \
+	fi
+	"$(TARGET)/release/catgen-pipe" run $(TRAIN_BUDGET)
+	@echo
+	@echo "Every stage's pictures are in data/, this run with its samples and checkpoints is the newest folder in runs/."
+	@echo "Your own photos go into data/0.ORIGINAL; then: $(TARGET)/release/catgen-pipe run"
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1~\2/' | column -t -s '~' 2>/dev/null \
+	  || grep -E '^[a-z-]+:.*## ' Makefile
+
+setup: ## get libtorch, onnxruntime, the model and missing build tools (once; 0.6 GB, with an NVIDIA GPU 2.6 GB)
+	@$(FETCH) all
+
+build-tools: ## get cmake and nasm where there are none
+	@$(FETCH) build-tools
+
+libtorch: ## get libtorch
+	@$(FETCH) build-tools libtorch
+
+models: ## get the segmentation model and onnxruntime, which runs it faster
+	@$(FETCH) models
+	-@$(FETCH) onnxruntime
+
+build: build-tools ## build catgen-pipe
+	$(CARGO) build --release
+
+trainer: libtorch ## build catgen-train, the program that trains (the first time 3 to 5 minutes)
+	$(CARGO) build --release $(TRAINER)
+
+# All in the dev profile: libtorch's bindings alone take minutes to build, once is enough. The command-line tests look for
+# catgen-train beside themselves, so it is built before they run.
+test: setup ## formatting, lints, every test, documentation
+	$(CARGO) fmt --all --check
+	$(MAKE) --no-print-directory lint
+	$(CARGO) build $(TRAINER)
+	$(CARGO) test --workspace
+	$(CARGO) test $(TRAINER)
+	$(MAKE) --no-print-directory doc
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+lint: setup ## clippy, with every warning an error
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(TRAINER) --all-targets -- -D warnings
+
+doc: build-tools ## build the documentation, with every warning an error
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace
+
+bench: setup ## time the parts that have benchmarks
+	$(CARGO) bench --workspace
+
+clean: ## remove what was built (not what was fetched, and none of your data)
+	$(CARGO) clean

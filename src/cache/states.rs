@@ -1,0 +1,62 @@
+//! `States`: how each stage was when it was last finished.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use catgen_api::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::write_whole;
+use crate::{error::Result, key::Components};
+
+/// How a stage was when it was last finished.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// What was in its keys apart from the items.
+    pub components: Components,
+    /// The digest of the manifest it read; for `original`, of nothing; for training, of the dataset.
+    pub input: Digest,
+    /// The digest of the manifest it put out; for training, of its folder's name.
+    pub output: Digest,
+    /// How many items it put out.
+    pub items: usize,
+    /// How many it rejected.
+    pub rejections: usize,
+    /// The run that finished it.
+    pub run: String,
+    /// For training: its folder, relative to the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Seconds of work per item computed, from the last time any was: what `plan` estimates with.
+    #[serde(default)]
+    pub seconds_per_item: f64,
+}
+
+/// The states of all stages by name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct States(BTreeMap<String, State>);
+
+impl States {
+    /// The states in the file at `path`; none if there is no such file or it cannot be used, which only costs looking
+    /// up every item.
+    pub fn load(path: &Path) -> Self {
+        fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Writes the states.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        write_whole(path, &serde_json::to_vec_pretty(self).expect("states are plain data"))
+    }
+
+    /// The state of a stage.
+    pub fn get(&self, stage: &str) -> Option<&State> {
+        self.0.get(stage)
+    }
+
+    /// Notes how a stage is now; answers whether that is news.
+    pub fn put(&mut self, stage: &str, state: State) -> bool {
+        self.0.insert(stage.to_owned(), state.clone()) != Some(state)
+    }
+}

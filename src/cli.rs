@@ -1,0 +1,148 @@
+//! The command line: one file per subcommand. Here, and only here, errors become words and exit codes.
+//!
+//! stdout is data, stderr is for people.
+
+mod doctor;
+mod generate;
+mod init;
+mod inspect;
+mod output;
+mod plan;
+mod run;
+mod runs;
+mod sample;
+mod stages;
+mod train;
+mod why;
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{Error, Project, Result, Workspace, pipeline::Override, registry::STAGES, tools::Tools};
+
+/// From a folder of your own photos to a trained 64 px image generator
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 120)]
+struct Cli {
+    /// Work in the workspace in DIR
+    #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".", hide_default_value = true)]
+    dir: PathBuf,
+    /// Print data as JSON lines
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more about what happens (-vv: even more); CATGEN_LOG sets a filter instead
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Args),
+    Sample(sample::Args),
+    Run(run::Args),
+    Plan(plan::Args),
+    Status(plan::StatusArgs),
+    Inspect(inspect::Args),
+    Why(why::Args),
+    Train(train::Args),
+    Runs(runs::Args),
+    Generate(generate::Args),
+    Stages(stages::Args),
+    Doctor(doctor::Args),
+}
+
+/// What every subcommand is given.
+struct Context {
+    dir: PathBuf,
+    json: bool,
+}
+
+impl Context {
+    fn workspace(&self) -> Result<Workspace> {
+        Workspace::open(&self.dir)
+    }
+
+    fn project(&self, set: &[String]) -> Result<Project> {
+        let workspace = self.workspace()?;
+        let overrides = set.iter().map(|text| Override::parse(text).map_err(usage)).collect::<Result<Vec<_>>>()?;
+        Project::open(workspace, overrides, STAGES, Tools::find())
+    }
+}
+
+/// Parses the command line, does what it says, and answers the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.verbose);
+    quiet_panics();
+    let context = Context { dir: cli.dir, json: cli.json };
+    let done = match cli.command {
+        Command::Init(args) => init::run(&args, &context),
+        Command::Sample(args) => sample::run(&args, &context),
+        Command::Run(args) => run::run(&args, &context),
+        Command::Plan(args) => plan::run(&args, &context),
+        Command::Status(args) => plan::status(&args, &context),
+        Command::Inspect(args) => inspect::run(&args, &context),
+        Command::Why(args) => why::run(&args, &context),
+        Command::Train(args) => train::run(&args, &context),
+        Command::Runs(args) => runs::run(&args, &context),
+        Command::Generate(args) => generate::run(&args, &context),
+        Command::Stages(args) => stages::run(&args, &context),
+        Command::Doctor(args) => doctor::run(&args, &context),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            if let Some(hint) = error.hint() {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// A mistake on the command line.
+fn usage(what: String) -> Error {
+    Error::Usage { what, hint: String::new() }
+}
+
+fn start_log(verbose: u8) {
+    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CATGEN_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time().init();
+}
+
+/// A panic on one picture is caught and becomes a rejection with its words: the backtrace is only for those who ask.
+fn quiet_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() == Some("main") {
+            usual(panic);
+        } else {
+            tracing::debug!("{panic}");
+        }
+    }));
+}
+
+/// Set by the first Ctrl-C.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// From here on Ctrl-C means: finish what is in flight and end. A second one ends at once; nothing finished is lost.
+fn stop_on_ctrl_c() {
+    let handler = || {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping: finishing what is in flight (Ctrl-C again to stop at once)");
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        tracing::warn!(%error, "Ctrl-C will stop at once");
+    }
+}

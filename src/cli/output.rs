@@ -1,0 +1,185 @@
+//! What people and programs see while a run goes on: bars on a terminal, lines otherwise, JSON lines for programs.
+
+use std::{
+    io::{IsTerminal, Write},
+    sync::{Mutex, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use catgen_train::Event;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::progress::{Progress, Report, StageReport, Status};
+
+/// Prints a line of data. A reader that went away (`| head`) ends the program without a fuss, as it does for other tools.
+pub(super) fn line(text: impl std::fmt::Display) {
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Prints a value as one JSON line.
+pub(super) fn json(value: &impl Serialize) {
+    line(serde_json::to_string(value).expect("what is printed is plain data"));
+}
+
+/// Rows under each other, columns as wide as their widest cell; the first column to the left, numbers to the right.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).chain([head[at].chars().count()]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let numeric = |at: usize| !rows.is_empty() && rows.iter().all(|row| row[at].is_empty() || row[at].starts_with(|c: char| c.is_ascii_digit()));
+    let print = |cells: &[String]| {
+        let cells = cells.iter().enumerate().map(|(at, cell)| {
+            let pad = " ".repeat(widths[at] - cell.chars().count());
+            if at > 0 && numeric(at) { format!("{pad}{cell}") } else { format!("{cell}{pad}") }
+        });
+        line(cells.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    print(&head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
+    rows.iter().for_each(|row| print(row));
+}
+
+/// Listens to a run for a person or a program.
+pub(super) struct Output {
+    json: bool,
+    terminal: bool,
+    bar: Mutex<Bar>,
+}
+
+struct Bar {
+    bar: ProgressBar,
+    last_line: Instant,
+    done: u64,
+    total: u64,
+    names: String,
+}
+
+/// How often a log that is no terminal gets a line about work that takes long.
+const LINE_EVERY: Duration = Duration::from_secs(15);
+
+impl Output {
+    pub(super) fn new(json: bool) -> Self {
+        let bar = Bar { bar: ProgressBar::hidden(), last_line: Instant::now(), done: 0, total: 0, names: String::new() };
+        Self { json, terminal: std::io::stderr().is_terminal(), bar: Mutex::new(bar) }
+    }
+
+    fn say(&self, bar: &Bar, text: &str) {
+        bar.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    fn begin(&self, bar: &mut Bar, names: String, total: u64, template: &str) {
+        bar.bar.finish_and_clear();
+        (bar.names, bar.done, bar.total, bar.last_line) = (names, 0, total, Instant::now());
+        bar.bar = if self.terminal { ProgressBar::new(total) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template(template).expect("the templates below are valid");
+        bar.bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+        bar.bar.set_message(bar.names.clone());
+        bar.bar.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    fn train(&self, bar: &mut Bar, stage: &str, event: &Event) {
+        match event {
+            Event::Start { device, images, epochs, steps, resumed_from_step, .. } => {
+                let from = resumed_from_step.map_or(String::new(), |step| format!(", going on from step {step}"));
+                self.say(bar, &format!("{stage}: {images} pictures, {epochs} epochs on {device}{from}"));
+                self.begin(bar, stage.to_owned(), *steps, "{msg} [{wide_bar}] step {pos}/{len} {eta}");
+                bar.bar.set_position(resumed_from_step.unwrap_or(0));
+            }
+            Event::Progress(measures) => {
+                bar.bar.set_position(measures.step);
+                bar.bar.set_message(format!("{stage} {:.0} img/s", measures.images_per_second));
+            }
+            Event::Epoch { measures, seconds, .. } => self.say(
+                bar,
+                &format!(
+                    "{stage}: epoch {}, loss D {:.3} G {:.3}, {:.0} images/s, {seconds:.0} s",
+                    measures.epoch, measures.loss_d, measures.loss_g, measures.images_per_second
+                ),
+            ),
+            Event::Done { .. } => bar.bar.finish_and_clear(),
+            _ => {}
+        }
+    }
+}
+
+impl Progress for Output {
+    fn report(&self, report: Report<'_>) {
+        let mut bar = self.bar.lock().expect("no thread panics while it holds this lock");
+        match report {
+            Report::Begin { stages, items } => {
+                let names: Vec<_> = stages.iter().map(|stage| stage.rsplit('/').next().unwrap_or(stage)).collect();
+                let template = "{msg} [{wide_bar}] {pos}/{len} {eta}";
+                self.begin(&mut bar, names.join(" → "), items as u64, template);
+            }
+            Report::Advance(n) => {
+                bar.done += n as u64;
+                bar.bar.inc(n as u64);
+                if !self.terminal && bar.last_line.elapsed() > LINE_EVERY {
+                    bar.last_line = Instant::now();
+                    eprintln!("{}: {} of {}", bar.names, bar.done, bar.total);
+                }
+            }
+            Report::Stage(stage) => {
+                if self.json {
+                    json(&Tagged { event: "stage", body: stage });
+                }
+                bar.bar.finish_and_clear();
+                self.say(&bar, &sentence(stage));
+            }
+            Report::Train(stage, event) => self.train(&mut bar, stage, event),
+            Report::Warning(text) => self.say(&bar, &format!("note: {text}")),
+            Report::Run { id, status, seconds } => {
+                bar.bar.finish_and_clear();
+                if self.json {
+                    json(&Tagged { event: "run", body: &RunLine { id, status, seconds } });
+                }
+                if status == Status::Done {
+                    eprintln!("done in {}: runs/{id}", duration(seconds));
+                }
+            }
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        super::STOP.load(Ordering::Relaxed)
+    }
+}
+
+/// `{"event": …, …}`: the form of every line that `--json` prints about a run or a plan.
+#[derive(Serialize)]
+pub(super) struct Tagged<'a, T> {
+    pub(super) event: &'static str,
+    #[serde(flatten)]
+    pub(super) body: &'a T,
+}
+
+#[derive(Serialize)]
+struct RunLine<'a> {
+    id: &'a str,
+    status: Status,
+    seconds: f64,
+}
+
+fn sentence(stage: &StageReport) -> String {
+    let mut parts = vec![format!("{} in, {} out", stage.items_in, stage.items_out)];
+    for (count, word) in [(stage.computed, "computed"), (stage.reused, "reused"), (stage.removed, "removed"), (stage.rejected, "rejected")] {
+        if count > 0 {
+            parts.push(format!("{count} {word}"));
+        }
+    }
+    if stage.computed > 0 {
+        parts.push(duration(stage.seconds));
+    }
+    format!("{}: {}", stage.stage, parts.join(", "))
+}
+
+/// Seconds as people say them.
+pub(super) fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}

@@ -1,0 +1,55 @@
+//! `run`: compute what is missing, and nothing else.
+
+use super::{Context, output::Output};
+use crate::{Error, Project, Result, run as engine};
+
+/// Compute what is missing, per photo, and nothing else
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only this stage and what it needs; may be given several times
+    #[arg(long, value_name = "STAGE")]
+    until: Vec<String>,
+    /// Only this stage and what needs it; what comes before is taken as it was last finished
+    #[arg(long, value_name = "STAGE")]
+    from: Option<String>,
+    /// Change a parameter for this run, for instance --set 7.Train.epochs=2
+    #[arg(long, value_name = "STAGE.KEY=VALUE")]
+    set: Vec<String>,
+    /// Photos worked on at once; all cores if left out
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Fail if another run works in this workspace, instead of waiting for it
+    #[arg(long)]
+    no_wait: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
+    let mut project = context.project(&args.set)?;
+    let options = engine::Options {
+        until: stages(&project, &args.until)?,
+        from: args.from.as_deref().map(|stage| self::stage(&project, stage)).transpose()?,
+        no_wait: args.no_wait,
+        train_again: false,
+    };
+    threads(args.jobs)?;
+    super::stop_on_ctrl_c();
+    engine::run(&mut project, &options, &Output::new(context.json)).map(|_| ())
+}
+
+/// The position of the stage that a person calls `word`.
+pub(super) fn stage(project: &Project, word: &str) -> Result<usize> {
+    project.pipeline.find(word).map_err(super::usage)
+}
+
+/// The positions of several stages.
+pub(super) fn stages(project: &Project, words: &[String]) -> Result<Vec<usize>> {
+    words.iter().map(|word| stage(project, word)).collect()
+}
+
+fn threads(jobs: Option<usize>) -> Result<()> {
+    let Some(jobs) = jobs else { return Ok(()) };
+    if jobs == 0 {
+        return Err(super::usage("--jobs 0 would do nothing: give at least 1".to_owned()));
+    }
+    rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global().map_err(|error| Error::Usage { what: error.to_string(), hint: String::new() })
+}

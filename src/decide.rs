@@ -1,0 +1,106 @@
+//! Hit or miss, and why: what `plan`, `run`, `status` and `why` all ask, so that they cannot disagree.
+
+use catgen_api::{Digest, Item, KeyInput};
+
+use crate::{
+    Project,
+    cache::{
+        actions::Outcome,
+        states::State,
+        views::{Damage, View},
+    },
+    error::Result,
+    key::ActionKey,
+    registry::Built,
+};
+
+/// What is known of one item at one stage.
+#[derive(Debug)]
+pub struct Asked {
+    /// The action's key.
+    pub key: ActionKey,
+    /// What the stage declared for this item.
+    pub inputs: Vec<KeyInput>,
+    /// What became of it, if it was done before and all of it is still there.
+    pub known: Option<Outcome>,
+}
+
+/// Whether a stage has anything to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Freshness {
+    /// Same input, same key parts, and the folder is as it should be or can be healed: nothing to look up.
+    Fresh,
+    /// Something differs; in words.
+    Stale(String),
+    /// Never finished.
+    Pending,
+}
+
+/// Looks up one item of an item stage.
+///
+/// # Errors
+/// The store's.
+pub fn item(project: &Project, stage: usize, item: &Item) -> Result<Asked> {
+    let node = project.node(stage)?;
+    let inputs = match &node.built {
+        Built::Item(stage) => stage.item_inputs(item),
+        _ => Vec::new(),
+    };
+    let key = node.components.key_for(&item.digest, &inputs);
+    let known = project.actions()?.get(&key).filter(|outcome| match outcome {
+        Outcome::Keep(stored) => stored.iter().all(|output| output.same || project.store.cas.has(&output.digest, output.bytes)),
+        _ => true,
+    });
+    Ok(Asked { key, inputs, known })
+}
+
+/// Looks up a set stage's fact about the content with that digest.
+///
+/// # Errors
+/// The store's.
+pub fn fact(project: &Project, stage: usize, digest: &Digest) -> Result<(ActionKey, Option<Outcome>)> {
+    let key = project.node(stage)?.fact_components.key_for(digest, &[]);
+    Ok((key, project.actions()?.get(&key)))
+}
+
+/// Looks up a stage that works on its whole input at once, or a photo's header: the key is of the input's digest alone.
+///
+/// # Errors
+/// The store's.
+pub fn whole(project: &Project, stage: usize, input: &Digest) -> Result<(ActionKey, Option<Outcome>)> {
+    let key = project.node(stage)?.components.key_for(input, &[]);
+    Ok((key, project.actions()?.get(&key)))
+}
+
+/// Whether the stage, reading the manifest `input`, has anything to do; for a stage with a folder, `view` and its `damage`.
+///
+/// # Errors
+/// The stage could not be built.
+pub fn freshness(project: &Project, stage: usize, input: &Digest, view: Option<(&View, &Damage)>) -> Result<Freshness> {
+    let name = &project.pipeline.stages[stage].name;
+    let Some(state) = project.states.get(name) else { return Ok(Freshness::Pending) };
+    if let Some(difference) = parameters_changed(project, stage, state)? {
+        return Ok(Freshness::Stale(difference));
+    }
+    if state.input != *input {
+        return Ok(Freshness::Stale("the pictures it reads changed".to_owned()));
+    }
+    if let Some((view, damage)) = view {
+        if !project.store.path("manifests").join(state.output.to_string()).exists() {
+            return Ok(Freshness::Stale("its manifest is gone from the store".to_owned()));
+        }
+        if !damage.is_none() && !view.can_heal(&project.store, damage) {
+            return Ok(Freshness::Stale("pictures are gone from its folder and from the store".to_owned()));
+        }
+    }
+    Ok(Freshness::Fresh)
+}
+
+/// The first part of the stage's key that differs from the last time, in words.
+///
+/// # Errors
+/// The stage could not be built.
+pub fn parameters_changed(project: &Project, stage: usize, state: &State) -> Result<Option<String>> {
+    let short = project.pipeline.stages[stage].short_name();
+    Ok(project.node(stage)?.components.first_difference(&state.components, short))
+}

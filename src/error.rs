@@ -1,0 +1,116 @@
+//! `Error`: everything that can stop a command, with what to do about it.
+//!
+//! The engine returns these; only `cli` turns them into words on the terminal and an exit code.
+
+use std::{io, path::PathBuf};
+
+use catgen_api::StageError;
+
+use crate::pipeline::PipelineError;
+
+/// Short for results of the engine.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What stopped a command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `pipeline.toml` is not as it should be.
+    #[error(transparent)]
+    Pipeline(#[from] Box<PipelineError>),
+    /// The command was called with something that does not exist here.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A stage cannot do its work.
+    #[error("{stage}: {what}")]
+    Stage {
+        /// Its name.
+        stage: String,
+        /// What happened.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// Training cannot start or failed.
+    #[error("{stage}: {what}")]
+    Trainer {
+        /// The stage's name.
+        stage: String,
+        /// What happened.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The user asked to stop; everything finished so far is kept.
+    #[error("stopped")]
+    Stopped,
+    /// Another `run` works in this workspace.
+    #[error("the workspace is busy: {by}")]
+    Busy {
+        /// Who holds it.
+        by: String,
+    },
+    /// The file system refused something.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb: "read", "write", …
+        doing: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Wraps an error of the file system with what was tried on which path.
+    pub fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { doing, path, source }
+    }
+
+    /// A stage's own error, under the stage's name.
+    pub fn stage(stage: &str, error: StageError) -> Self {
+        let what = error.to_string();
+        let hint = match error {
+            StageError::Param { name, .. } => format!("change `{name}` of this stage in pipeline.toml"),
+            StageError::Missing { hint, .. } | StageError::Broken { hint, .. } => hint,
+        };
+        Self::Stage { stage: stage.to_owned(), what, hint }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Pipeline(_) => None,
+            Self::Usage { hint, .. } | Self::Stage { hint, .. } | Self::Trainer { hint, .. } => Some(hint.clone()).filter(|hint| !hint.is_empty()),
+            Self::Stopped => Some("run again: it goes on from here".to_owned()),
+            Self::Busy { .. } => Some("wait for it to end, or run without --no-wait to queue behind it".to_owned()),
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Some("the disk is full: make room and run again; finished work is kept".to_owned())
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    Some("this user may not do that there: check the owner and mode of the folder".to_owned())
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// 2 usage or configuration, 3 a stage failed, 4 the trainer failed, 5 workspace busy. 1 is left for our own bugs.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Pipeline(_) | Self::Usage { .. } => 2,
+            Self::Stage { .. } | Self::Io { .. } => 3,
+            Self::Trainer { .. } => 4,
+            Self::Busy { .. } => 5,
+            // What shells say of a program that an interrupt ended.
+            Self::Stopped => 130,
+        }
+    }
+}

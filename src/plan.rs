@@ -1,0 +1,318 @@
+//! `Plan`: what `run` would do, counted without doing it.
+//!
+//! It asks the same questions of the same functions as `run`. What cannot be known before the work is done (whether a new
+//! photo is a near-duplicate, whether a new picture is rejected) is counted as if every picture went on, and the line is
+//! marked as not exact.
+
+use std::{cell::OnceCell, collections::HashMap, sync::Arc};
+
+use catgen_api::{Digest, Item, Manifest, Rejection, Shape};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Project,
+    cache::{
+        actions::Outcome,
+        views::{Damage, View},
+    },
+    decide::{self, Freshness},
+    error::Result,
+    registry::Built,
+    run::{items, photo_counts, removed, set, source, train},
+};
+
+/// Whether a stage has anything to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing to do.
+    Fresh,
+    /// Finished before; something changed since.
+    Stale,
+    /// Never finished.
+    Pending,
+}
+
+/// What `run` would do in one stage; the names are a contract of `plan --json` and `status --json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanLine {
+    /// The stage's name.
+    pub stage: String,
+    /// Whether it has anything to do.
+    pub state: State,
+    /// Items that would be served from the cache.
+    pub reuse: usize,
+    /// Items that stage code would run for.
+    pub compute: usize,
+    /// Items of the last time that would go.
+    pub remove: usize,
+    /// Whether the counts are exact, or upper limits because they depend on pictures not yet made.
+    pub exact: bool,
+    /// Why it is not fresh, or what would be restored in its folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Estimated seconds, from the time that items took before; none if none were ever computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+}
+
+/// What a stage will have put out, as far as it is known.
+enum Forecast {
+    /// All of it.
+    Settled { digest: Digest, count: usize, manifest: OnceCell<Arc<Manifest>> },
+    /// These items for sure, and so many more per photo once they are made.
+    Open { items: Vec<Item>, pending: HashMap<String, usize> },
+}
+
+/// Counts what `run` would do in the selected stages.
+///
+/// # Errors
+/// A stage that cannot be built, or the store's.
+pub fn plan(project: &Project, selected: &[bool]) -> Result<Vec<PlanLine>> {
+    let views: Vec<Option<(View, Damage)>> = (0..selected.len())
+        .into_par_iter()
+        .map(|stage| {
+            let declared = &project.pipeline.stages[stage];
+            if !selected[stage] || matches!(declared.shape(), Shape::Source | Shape::Train) {
+                return Ok(None);
+            }
+            let view = View::load(&project.store, &declared.name, project.workspace.stage_folder(&declared.name));
+            let damage = view.damage()?;
+            Ok(Some((view, damage)))
+        })
+        .collect::<Result<_>>()?;
+    let mut planner = Planner { project, views, forecasts: (0..selected.len()).map(|_| None).collect() };
+    (0..selected.len()).filter(|stage| selected[*stage]).map(|stage| planner.line(stage)).collect()
+}
+
+struct Planner<'a> {
+    project: &'a Project,
+    views: Vec<Option<(View, Damage)>>,
+    forecasts: Vec<Option<Forecast>>,
+}
+
+/// What one stage would do.
+#[derive(Default)]
+struct Counted {
+    items: Vec<Item>,
+    rejections: Vec<Rejection>,
+    pending: HashMap<String, usize>,
+    reuse: usize,
+    compute: usize,
+    /// Whether the pending counts are what will really come.
+    exact: bool,
+}
+
+impl Planner<'_> {
+    fn line(&mut self, stage: usize) -> Result<PlanLine> {
+        let project = self.project;
+        let declared = &project.pipeline.stages[stage];
+        let before = project.states.get(&declared.name);
+        let changed = before.map(|state| decide::parameters_changed(project, stage, state)).transpose()?.flatten();
+        let mut line = PlanLine {
+            stage: declared.name.clone(),
+            state: if before.is_none() { State::Pending } else { State::Stale },
+            reuse: 0,
+            compute: 0,
+            remove: 0,
+            exact: true,
+            reason: changed,
+            seconds: None,
+        };
+        if declared.shape() == Shape::Train {
+            self.train(stage, &mut line)?;
+        } else if !self.fresh(stage, &mut line)? {
+            let counted = match declared.shape() {
+                Shape::Source => self.source(stage)?,
+                Shape::Item => self.items(stage)?,
+                Shape::Set => self.set(stage)?,
+                Shape::Pack | Shape::Train => self.pack(stage, &mut line)?,
+            };
+            (line.reuse, line.compute, line.exact) = (counted.reuse, counted.compute, counted.exact);
+            let old = before.and_then(|state| project.store.manifest(&state.output));
+            let forecast = if declared.shape() == Shape::Pack { self.forecasts[stage].take() } else { None };
+            let forecast = forecast.unwrap_or_else(|| settle(counted));
+            line.remove = match (&old, &forecast) {
+                (Some(old), Forecast::Settled { manifest, .. }) => manifest.get().map_or(0, |now| removed(&old.items, &photo_counts(&now.items))),
+                (Some(old), Forecast::Open { items, pending }) if declared.shape() != Shape::Pack => {
+                    let mut counts = photo_counts(items);
+                    for (photo, more) in pending {
+                        *counts.entry(photo).or_default() += more;
+                    }
+                    removed(&old.items, &counts)
+                }
+                _ => 0,
+            };
+            let same = matches!((&forecast, before), (Forecast::Settled { digest, .. }, Some(before)) if before.output == *digest);
+            if same && line.compute == 0 && line.reason.is_none() {
+                line.state = State::Fresh;
+            } else if line.reason.is_none() && before.is_some() {
+                line.reason = Some(if declared.from.is_none() { "photos changed" } else { "the pictures it reads change" }.to_owned());
+            }
+            self.forecasts[stage] = Some(forecast);
+        }
+        line.seconds = before.filter(|state| state.seconds_per_item > 0.0).map(|state| {
+            let threads = rayon::current_num_threads().max(1) as f64;
+            crate::record::round(state.seconds_per_item * line.compute as f64 / if declared.shape() == Shape::Train { 1.0 } else { threads })
+        });
+        Ok(line)
+    }
+
+    /// The short way: same input, same parameters, folder as it should be.
+    fn fresh(&mut self, stage: usize, line: &mut PlanLine) -> Result<bool> {
+        let declared = &self.project.pipeline.stages[stage];
+        let Some(from) = declared.from else { return Ok(false) };
+        let Some(Forecast::Settled { digest, count, .. }) = &self.forecasts[from] else { return Ok(false) };
+        let (digest, count) = (*digest, *count);
+        let view = self.views[stage].as_ref().map(|(view, damage)| (view, damage));
+        match decide::freshness(self.project, stage, &digest, view)? {
+            Freshness::Fresh => {}
+            Freshness::Stale(reason) => {
+                line.reason = Some(reason);
+                return Ok(false);
+            }
+            Freshness::Pending => return Ok(false),
+        }
+        let state = self.project.states.get(&declared.name).expect("a fresh stage has a state");
+        line.state = State::Fresh;
+        line.reuse = if declared.shape() == Shape::Item { state.items + state.rejections } else { count };
+        if let Some((_, damage)) = self.views[stage].as_ref().filter(|(_, damage)| !damage.is_none()) {
+            let files = damage.missing.len() + damage.tampered.len() + damage.foreign.len();
+            line.reason = Some(format!("{files} files in its folder are not as they were left and will be restored or moved aside"));
+        }
+        self.forecasts[stage] = Some(Forecast::Settled { digest: state.output, count: state.items, manifest: OnceCell::new() });
+        Ok(true)
+    }
+
+    /// What the stage before will have put out: known items, and how many more per photo.
+    fn input(&self, stage: usize) -> (Arc<Manifest>, HashMap<String, usize>) {
+        let from = self.project.pipeline.stages[stage].from.expect("only `original` reads no stage, and it is not asked");
+        match self.forecasts[from].as_ref() {
+            Some(Forecast::Settled { digest, manifest, .. }) => {
+                let manifest = manifest.get_or_init(|| Arc::new(self.project.store.manifest(digest).unwrap_or_default()));
+                (Arc::clone(manifest), HashMap::new())
+            }
+            Some(Forecast::Open { items, pending }) => (Arc::new(Manifest { items: items.clone(), rejections: Vec::new() }), pending.clone()),
+            None => (Arc::default(), HashMap::new()),
+        }
+    }
+
+    fn source(&self, stage: usize) -> Result<Counted> {
+        let scan = source::scan(self.project, stage, &|_, _| Ok(()), &|_| {}, &|_| {})?;
+        let files = scan.manifest.items.len() + scan.manifest.rejections.len();
+        let Manifest { items, rejections } = scan.manifest;
+        Ok(Counted { items, rejections, compute: scan.computed, reuse: files - scan.computed, exact: true, ..Counted::default() })
+    }
+
+    fn items(&self, stage: usize) -> Result<Counted> {
+        let (manifest, pending) = self.input(stage);
+        let Built::Item(code) = &self.project.node(stage)?.built else { return Ok(Counted::default()) };
+        let fan_out = code.fan_out();
+        let mut counted = Counted { exact: true, ..Counted::default() };
+        let mut asked_now = std::collections::HashSet::new();
+        for (item, stem) in manifest.items.iter().zip(items::stems(&manifest.items)) {
+            let asked = decide::item(self.project, stage, item)?;
+            match asked.known {
+                Some(Outcome::Keep(outputs)) => {
+                    counted.reuse += outputs.len();
+                    counted.items.extend(outputs.iter().map(|output| items::follow(item, &stem, output).0));
+                }
+                Some(Outcome::Reject { kind, reason }) => {
+                    counted.reuse += 1;
+                    counted.rejections.push(items::rejection_of(item, kind, reason));
+                }
+                Some(_) => {}
+                None => {
+                    // Of equal content, `run` computes the first and reuses it for the rest.
+                    let first = asked_now.insert(asked.key);
+                    *(if first { &mut counted.compute } else { &mut counted.reuse }) += fan_out;
+                    *counted.pending.entry(item.photo.path.clone()).or_default() += fan_out;
+                }
+            }
+        }
+        for (photo, count) in pending {
+            counted.compute += count * fan_out;
+            *counted.pending.entry(photo).or_default() += count * fan_out;
+        }
+        counted.exact = self.is_exact(stage) && counted.pending.is_empty();
+        Ok(counted)
+    }
+
+    fn set(&self, stage: usize) -> Result<Counted> {
+        let (manifest, pending) = self.input(stage);
+        let mut counted = Counted { exact: self.is_exact(stage), ..Counted::default() };
+        let (mut known, mut unknown) = (HashMap::new(), std::collections::HashSet::new());
+        for item in &manifest.items {
+            match set::known_fact(self.project, stage, &item.digest)? {
+                Some(fact) => drop(known.insert(item.digest, fact)),
+                None => {
+                    unknown.insert(item.digest);
+                    *counted.pending.entry(item.photo.path.clone()).or_default() += 1;
+                    counted.exact = false;
+                }
+            }
+        }
+        counted.compute = unknown.len();
+        counted.reuse = manifest.items.len() - unknown.len();
+        let decided = set::decide_all(&self.project.pipeline.stages[stage].name, set::code(self.project, stage)?, &manifest.items, &known)?;
+        (counted.items, counted.rejections) = (decided.items, decided.rejections);
+        for (photo, count) in pending {
+            counted.compute += count;
+            counted.exact = false;
+            *counted.pending.entry(photo).or_default() += count;
+        }
+        Ok(counted)
+    }
+
+    fn pack(&mut self, stage: usize, line: &mut PlanLine) -> Result<Counted> {
+        let (manifest, pending) = self.input(stage);
+        let items_in = manifest.items.len() + pending.values().sum::<usize>();
+        let from = self.project.pipeline.stages[stage].from.expect("a pack stage reads a stage");
+        if let Some(Forecast::Settled { digest, .. }) = &self.forecasts[from]
+            && let (_, Some(Outcome::Packed { manifest })) = decide::whole(self.project, stage, digest)?
+            && let Some(packed) = self.project.store.manifest(&manifest)
+        {
+            let count = packed.items.len();
+            self.forecasts[stage] = Some(Forecast::Settled { digest: manifest, count, manifest: OnceCell::from(Arc::new(packed)) });
+            return Ok(Counted { reuse: items_in, exact: true, ..Counted::default() });
+        }
+        line.reason = line.reason.take().or_else(|| Some("the pictures it reads change".to_owned()));
+        self.forecasts[stage] = Some(Forecast::Open { items: Vec::new(), pending: HashMap::new() });
+        Ok(Counted { compute: items_in, exact: self.is_exact(stage), ..Counted::default() })
+    }
+
+    fn train(&mut self, stage: usize, line: &mut PlanLine) -> Result<()> {
+        let (manifest, _) = self.input(stage);
+        let dataset = manifest.items.iter().find(|item| item.name == train::DATASET);
+        let known = match dataset {
+            Some(dataset) => decide::whole(self.project, stage, &dataset.digest)?.1,
+            None => None,
+        };
+        match known {
+            Some(Outcome::Trained { folder }) if self.project.workspace.root().join(&folder).join("checkpoints").is_dir() => {
+                (line.state, line.reuse, line.reason) = (State::Fresh, 1, None);
+            }
+            _ => {
+                line.compute = 1;
+                let changed = || "the dataset changes".to_owned();
+                line.reason = line.reason.take().or_else(|| (line.state == State::Stale).then(changed));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything before the stage is known for sure.
+    fn is_exact(&self, stage: usize) -> bool {
+        let from = self.project.pipeline.stages[stage].from;
+        from.is_none_or(|from| matches!(self.forecasts[from], Some(Forecast::Settled { .. })))
+    }
+}
+
+fn settle(counted: Counted) -> Forecast {
+    if !counted.pending.is_empty() {
+        return Forecast::Open { items: counted.items, pending: counted.pending };
+    }
+    let manifest = items::manifest_of(counted.items, counted.rejections);
+    Forecast::Settled { digest: manifest.digest(), count: manifest.items.len(), manifest: OnceCell::from(Arc::new(manifest)) }
+}

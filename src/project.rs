@@ -1,0 +1,149 @@
+//! `Project`: an opened workspace with its stages built, the starting point of every command.
+
+use std::sync::OnceLock;
+
+use catgen_api::{BuildContext, Digest, Shape};
+
+use crate::{
+    Error, Pipeline, Workspace,
+    cache::{Store, actions::Actions, states::States},
+    error::Result,
+    key::Components,
+    pipeline::Override,
+    registry::{Built, Entry},
+    tools::Tools,
+};
+
+/// An opened workspace: its pipeline, its stages ready to work, and its store.
+pub struct Project {
+    /// Where everything lies.
+    pub workspace: Workspace,
+    /// What is declared.
+    pub pipeline: Pipeline,
+    /// The text of `pipeline.toml`, for the record.
+    pub pipeline_text: String,
+    /// What was changed by `--set`.
+    pub overrides: Vec<Override>,
+    /// The stages, in the order of [`Pipeline::stages`]; an error is one stage's and stops only what needs it.
+    nodes: Vec<std::result::Result<Node, catgen_api::StageError>>,
+    /// Programs and files found on this machine.
+    pub tools: Tools,
+    /// The store.
+    pub store: Store,
+    /// How each stage was when it was last finished.
+    pub states: States,
+    actions: OnceLock<Actions>,
+}
+
+/// A stage ready to work, with what is in its keys.
+pub struct Node {
+    /// The stage.
+    pub built: Built,
+    /// What is in the keys of its items apart from the items.
+    pub components: Components,
+    /// For a set stage: what is in the keys of its facts.
+    pub fact_components: Components,
+}
+
+impl Project {
+    /// Opens the workspace, parses its pipeline and builds its stages. Writes nothing.
+    ///
+    /// # Errors
+    /// A mistake in `pipeline.toml` or in an override, or a store of another format.
+    pub fn open(workspace: Workspace, overrides: Vec<Override>, kinds: &[Entry], tools: Tools) -> Result<Self> {
+        let file = workspace.pipeline_file();
+        let pipeline_text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
+        let pipeline = Pipeline::parse(crate::workspace::PIPELINE_FILE, &pipeline_text, &overrides, kinds)?;
+        let context = BuildContext {
+            workspace: workspace.root().to_owned(),
+            models: tools.models.clone(),
+            onnxruntime: tools.onnxruntime.clone(),
+            seed: pipeline.seed,
+        };
+        let nodes = pipeline.stages.iter().map(|stage| {
+            let built = stage.entry.build(&stage.params, &context)?;
+            let (components, fact_components) = components(stage, &built, pipeline.seed);
+            Ok(Node { built, components, fact_components })
+        });
+        let nodes = nodes.collect();
+        let store = Store::open(&workspace)?;
+        let states = States::load(&store.path("stages.json"));
+        Ok(Self { workspace, pipeline, pipeline_text, overrides, nodes, tools, store, states, actions: OnceLock::new() })
+    }
+
+    /// Reads the stages' states again, after waiting for the right to write.
+    pub(crate) fn reload(&mut self) {
+        self.states = States::load(&self.store.path("stages.json"));
+        self.actions = OnceLock::new();
+    }
+
+    /// The stage at a position of [`Pipeline::stages`].
+    ///
+    /// # Errors
+    /// What kept it from being built.
+    pub fn node(&self, stage: usize) -> Result<&Node> {
+        self.nodes[stage].as_ref().map_err(|error| Error::stage(&self.pipeline.stages[stage].name, error.clone()))
+    }
+
+    /// The action cache, opened on first use: a command that recomputes nothing never reads it.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn actions(&self) -> Result<&Actions> {
+        if let Some(actions) = self.actions.get() {
+            return Ok(actions);
+        }
+        let actions = Actions::open(&self.store.path("actions.log"), false)?;
+        Ok(self.actions.get_or_init(|| actions))
+    }
+
+    /// Opens the action cache for writing; needs the workspace's lock.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn actions_for_writing(&self) -> Result<&Actions> {
+        if let Some(actions) = self.actions.get() {
+            return Ok(actions);
+        }
+        let actions = Actions::open(&self.store.path("actions.log"), true)?;
+        Ok(self.actions.get_or_init(|| actions))
+    }
+
+    /// The digest of what a run is asked to do: the pipeline's text and the overrides.
+    pub fn asked(&self) -> Digest {
+        let overrides: Vec<_> = self.overrides.iter().map(|change| change.text.as_str()).collect();
+        Digest::of(format!("{}\0{}", self.pipeline_text, overrides.join("\0")).as_bytes())
+    }
+}
+
+/// What is in the keys of a stage's items apart from the items, and in those of a set stage's facts.
+fn components(stage: &crate::pipeline::Stage, built: &Built, seed: u64) -> (Components, Components) {
+    let kind = stage.entry.kind;
+    let mut base = Components::default();
+    base.push("kind", kind.name);
+    base.push("version", kind.version);
+    if matches!(kind.shape, Shape::Item | Shape::Set | Shape::Pack) {
+        base.push("decoder version", catgen_picture::VERSION);
+    }
+    if kind.random {
+        base.push("seed", seed);
+    }
+    let (inputs, fact_params): (_, &[&str]) = match built {
+        Built::Source | Built::Train => (Vec::new(), &[]),
+        Built::Item(stage) => (stage.key_inputs(), &[]),
+        Built::Set(stage) => (stage.key_inputs(), stage.fact_params()),
+        Built::Pack(stage) => (stage.key_inputs(), &[]),
+    };
+    for input in inputs {
+        base.push(input.name, input.value);
+    }
+    let mut facts = base.clone();
+    facts.push("part", "fact");
+    for (name, value) in stage.params.iter() {
+        base.push(name, value);
+        if fact_params.contains(&name) {
+            facts.push(name, value);
+        }
+    }
+    (base, facts)
+}

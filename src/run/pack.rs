@@ -1,0 +1,66 @@
+//! Running a pack stage: all items into files, which become blobs like any picture.
+
+use std::{sync::Arc, time::Instant};
+
+use catgen_api::{Item, Manifest, PackFile, PackedFile, Photo, StageError};
+
+use super::{Lazy, Made, Product, Run};
+use crate::{
+    Error,
+    cache::actions::Outcome,
+    decide::{self, Freshness},
+    error::Result,
+    progress::Report,
+    registry::Built,
+};
+
+pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
+    let from = run.from(stage);
+    let (input, items_in) = (run.shelved(from).digest, run.shelved(from).items);
+    let product = |made, busy| Ok(Product { stage, input, items_in, made, busy });
+    if run.freshness(stage, &input)? == Freshness::Fresh {
+        return product(Made::Nothing, Default::default());
+    }
+    let project = &*run.project;
+    let name = &project.pipeline.stages[stage].name;
+    let (key, known) = decide::whole(project, stage, &input)?;
+    if let Some(Outcome::Packed { manifest }) = known
+        && let Some(manifest) = project.store.manifest(&manifest)
+        && manifest.items.iter().all(|item| project.store.cas.has(&item.digest, item.bytes))
+    {
+        return product(Made::Manifest { manifest, computed: 0, reused: items_in }, Default::default());
+    }
+    let Built::Pack(code) = &project.node(stage)?.built else {
+        return product(Made::Manifest { manifest: Manifest::default(), computed: 0, reused: 0 }, Default::default());
+    };
+    let began = Instant::now();
+    let manifest = run.manifest(from)?;
+    run.progress.report(Report::Begin { stages: &[name], items: items_in });
+    let open = |item: &Item| match Lazy::file(project, &run.originals, item.digest).look(None, Clone::clone) {
+        Ok(Ok(picture)) => Ok(picture),
+        Ok(Err(reason)) => Err(StageError::Broken { what: format!("{}: {}", item.name, reason.text), hint: String::new() }),
+        Err(error) => Err(StageError::Broken { what: error.to_string(), hint: error.hint().unwrap_or_default() }),
+    };
+    let scratch = project.store.scratch()?;
+    let done = |n| run.progress.report(Report::Advance(n));
+    let files = code.pack(&manifest.items, &open, scratch.path(), &done).map_err(|error| Error::stage(name, error))?;
+    // Made from all photos, so from no one of them.
+    let all = Arc::new(Photo { path: String::new(), digest: input, size: [0, 0] });
+    let mut items = Vec::with_capacity(files.len());
+    for PackFile { name, content, facts } in files {
+        items.push(match content {
+            PackedFile::Item(at) => {
+                let item = &manifest.items[at];
+                Item { name, facts, input: item.digest, ..item.clone() }
+            }
+            PackedFile::Written => {
+                let (digest, bytes) = project.store.cas.adopt(&scratch.path().join(&name))?;
+                Item { name, digest, width: 0, height: 0, bytes, photo: Arc::clone(&all), input, facts }
+            }
+        });
+    }
+    let packed = Manifest::new(items, Vec::new());
+    let digest = project.store.put_manifest(&packed)?;
+    project.actions_for_writing()?.put(&key, &Outcome::Packed { manifest: digest })?;
+    product(Made::Manifest { manifest: packed, computed: items_in, reused: 0 }, began.elapsed())
+}

@@ -1,0 +1,144 @@
+//! Running a set stage: a cached fact per content, then one decision over all.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use catgen_api::{Digest, Facts, Input, Item, Manifest, Reason, Rejection, SetStage, SetVerdict};
+use rayon::prelude::*;
+
+use super::{
+    Lazy, Made, Product, Run,
+    pictures::{caught, is_about_content},
+};
+use crate::{
+    Error, Project,
+    cache::actions::Outcome,
+    decide::{self, Freshness},
+    error::Result,
+    progress::Report,
+    registry::Built,
+};
+
+/// What is known about one content: a fact, or why there is none.
+pub(crate) type Known = std::result::Result<Facts, Reason>;
+
+pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
+    let from = run.from(stage);
+    let input = run.shelved(from).digest;
+    let items_in = run.shelved(from).items;
+    if run.freshness(stage, &input)? == Freshness::Fresh {
+        return Ok(Product { stage, input, items_in, made: Made::Nothing, busy: Duration::ZERO });
+    }
+    let manifest = run.manifest(from)?;
+    let project = &*run.project;
+    let actions = project.actions_for_writing()?;
+    let name = &project.pipeline.stages[stage].name;
+    let code = code(project, stage)?;
+
+    let mut contents: Vec<&Item> = Vec::new();
+    let mut known: HashMap<Digest, Known> = HashMap::new();
+    let mut seen = std::collections::HashSet::new();
+    for item in manifest.items.iter().filter(|item| seen.insert(item.digest)) {
+        match known_fact(project, stage, &item.digest)? {
+            Some(fact) => drop(known.insert(item.digest, fact)),
+            None => contents.push(item),
+        }
+    }
+    if !contents.is_empty() {
+        run.progress.report(Report::Begin { stages: &[name], items: contents.len() });
+    }
+    let busy = AtomicU64::new(0);
+    let computed: Vec<(Digest, Known)> = contents
+        .par_iter()
+        .with_max_len(1)
+        .map(|item| {
+            if run.progress.stop_requested() {
+                return Err(Error::Stopped);
+            }
+            let began = Instant::now();
+            let lazy = Lazy::file(project, &run.originals, item.digest);
+            let looked = lazy.look(code.working_side(), |picture| caught(|| code.fact(&Input { digest: item.digest, picture, inputs: &[] })))?;
+            let fact = match looked.and_then(|fact| fact) {
+                Ok(Ok(fact)) => Ok(fact),
+                Ok(Err(error)) => return Err(Error::stage(name, error)),
+                Err(reason) => Err(reason),
+            };
+            let (key, _) = decide::fact(project, stage, &item.digest)?;
+            match &fact {
+                Ok(fact) => actions.put(&key, &Outcome::Fact(fact.clone()))?,
+                Err(reason) if is_about_content(reason) => {
+                    actions.put(&key, &Outcome::Reject { kind: reason.kind.to_string(), reason: reason.text.clone() })?;
+                }
+                Err(_) => {}
+            }
+            busy.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            run.progress.report(Report::Advance(1));
+            Ok((item.digest, fact))
+        })
+        .collect::<Result<_>>()?;
+    let count = computed.len();
+    known.extend(computed);
+
+    let began = Instant::now();
+    let decided = decide_all(name, code, &manifest.items, &known)?;
+    let busy = Duration::from_nanos(busy.into_inner()) + began.elapsed();
+    let made = Made::Manifest { manifest: decided, computed: count, reused: items_in - count };
+    Ok(Product { stage, input, items_in, made, busy })
+}
+
+/// The stage's code.
+pub(crate) fn code(project: &Project, stage: usize) -> Result<&dyn SetStage> {
+    match &project.node(stage)?.built {
+        Built::Set(code) => Ok(code.as_ref()),
+        _ => Err(Error::Stage {
+            stage: project.pipeline.stages[stage].name.clone(),
+            what: "its kind says that it looks at all items, its code does not".to_owned(),
+            hint: "this is a mistake in the program: please report it".to_owned(),
+        }),
+    }
+}
+
+/// The fact about the content with that digest, if it was found out before.
+pub(crate) fn known_fact(project: &Project, stage: usize, digest: &Digest) -> Result<Option<Known>> {
+    Ok(match decide::fact(project, stage, digest)?.1 {
+        Some(Outcome::Fact(fact)) => Some(Ok(fact)),
+        Some(Outcome::Reject { kind, reason }) => Some(Err(Reason::new(kind, reason))),
+        _ => None,
+    })
+}
+
+/// The decision over all items with a fact; items without one are left out of it.
+pub(crate) fn decide_all(stage: &str, code: &dyn SetStage, items: &[Item], known: &HashMap<Digest, Known>) -> Result<Manifest> {
+    let (mut with_facts, mut rejections) = (Vec::new(), Vec::new());
+    let rejection = |item: &Item, reason: &Reason, of: Option<String>, distance: Option<u32>| Rejection {
+        name: item.name.clone(),
+        photo: item.photo.path.clone(),
+        kind: reason.kind.to_string(),
+        reason: reason.text.clone(),
+        of,
+        distance,
+        input: Some(item.digest),
+    };
+    for item in items {
+        match known.get(&item.digest) {
+            Some(Ok(fact)) => with_facts.push((item, fact)),
+            Some(Err(reason)) => rejections.push(rejection(item, reason, None, None)),
+            None => {}
+        }
+    }
+    let verdicts = code.decide(&with_facts).map_err(|error| Error::stage(stage, error))?;
+    let mut kept = Vec::new();
+    for ((item, _), verdict) in with_facts.iter().zip(verdicts) {
+        match verdict {
+            SetVerdict::Keep(facts) => kept.push(Item { input: item.digest, facts, ..(*item).clone() }),
+            SetVerdict::Drop { reason, of, distance } => {
+                let of = of.map(|position| with_facts[position].0.photo.path.clone());
+                rejections.push(rejection(item, &reason, of, distance));
+            }
+        }
+    }
+    Ok(Manifest::new(kept, rejections))
+}

@@ -1,0 +1,92 @@
+//! Running training: the one stage whose result lies in the run's own folder.
+
+use std::time::Instant;
+
+use catgen_api::Digest;
+use catgen_train::TrainOptions;
+
+use super::{Made, Product, Run};
+use crate::{
+    Error,
+    cache::actions::Outcome,
+    decide,
+    error::Result,
+    progress::Report,
+    trainer::{self, Ended, Job},
+};
+
+/// What the export stage calls the dataset.
+pub(crate) const DATASET: &str = "images.npy";
+
+pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
+    let from = run.from(stage);
+    let name = run.project.pipeline.stages[stage].name.clone();
+    let items_in = run.shelved(from).items;
+    let dataset = dataset(run, from, &name)?;
+    let (key, known) = decide::whole(run.project, stage, &dataset)?;
+    let product = |folder: String, computed, busy| Product { stage, input: dataset, items_in, made: Made::Training { folder, computed }, busy };
+    if let Some(Outcome::Trained { folder }) = known
+        && !run.options.train_again
+        && run.project.workspace.root().join(&folder).join("checkpoints").is_dir()
+    {
+        return Ok(product(folder, false, Default::default()));
+    }
+    let began = Instant::now();
+    let out = run.record.folder().join(folder_name(run, stage));
+    run.record.run.dataset = Some(dataset);
+    run.record.save()?;
+    run.progress.report(Report::Begin { stages: &[&name], items: 0 });
+    let job = Job {
+        stage: &name,
+        dataset: run.project.store.cas.path(&dataset),
+        digest: dataset,
+        options: TrainOptions::of(&run.project.pipeline.stages[stage].params),
+        seed: run.project.pipeline.seed,
+        out: out.clone(),
+    };
+    let progress = run.progress;
+    let mut last = None;
+    let ended = trainer::train(&run.project.tools, &job, &|| progress.stop_requested(), &mut |event| {
+        if let catgen_train::Event::Epoch { measures, .. } = event {
+            last = serde_json::to_value(measures).ok();
+        }
+        progress.report(Report::Train(&name, event));
+    })?;
+    let folder = run.project.workspace.relative(&out).to_string();
+    if let Some(mut measures) = last {
+        measures["folder"] = folder.clone().into();
+        run.record.run.metrics.insert(name.clone(), measures);
+        run.record.save()?;
+    }
+    if ended == Ended::Stopped {
+        return Err(Error::Stopped);
+    }
+    run.project.actions_for_writing()?.put(&key, &Outcome::Trained { folder: folder.clone() })?;
+    Ok(product(folder, true, began.elapsed()))
+}
+
+/// The digest of the dataset that the export stage put out.
+fn dataset(run: &Run<'_>, from: usize, name: &str) -> Result<Digest> {
+    let manifest = run.manifest(from)?;
+    let dataset = manifest.items.iter().find(|item| item.name == DATASET).ok_or_else(|| Error::Stage {
+        stage: name.to_owned(),
+        what: format!("the stage it reads put out no {DATASET}"),
+        hint: "let it read an `export` stage".to_owned(),
+    })?;
+    if !run.project.store.cas.has(&dataset.digest, dataset.bytes) {
+        return Err(Error::Stage {
+            stage: name.to_owned(),
+            what: "the dataset is gone from the store".to_owned(),
+            hint: "delete `.catgen/stages.json` and run again: it will be packed again".to_owned(),
+        });
+    }
+    Ok(dataset.digest)
+}
+
+/// The last part of the stage's name where no other training shares it, else the whole name.
+fn folder_name(run: &Run<'_>, stage: usize) -> String {
+    let stages = &run.project.pipeline.stages;
+    let short = stages[stage].short_name();
+    let shared = stages.iter().filter(|other| other.shape() == catgen_api::Shape::Train && other.short_name() == short).count() > 1;
+    if shared { stages[stage].name.clone() } else { short.to_owned() }
+}

@@ -1,0 +1,265 @@
+//! The engine with stages that count: every test ends with how often stage code really ran.
+
+use std::fs;
+
+use catgen_api::Draw;
+use catgen_pipe::{Error, plan::State};
+use crate::bench::{Bench, Listener, PIPELINE};
+
+/// Ten photos of ten colours.
+fn bench() -> Bench {
+    let bench = Bench::new(PIPELINE);
+    for n in 0..10u8 {
+        // Colours that stay different when they are halved.
+        bench.photo(&format!("cat{n}.png"), [100 + 2 * n, 40, n]);
+    }
+    bench
+}
+
+fn ran(bench: &Bench) -> [usize; 4] {
+    ["unique", "darken", "copy", "tiny"].map(|kind| bench.ran(kind))
+}
+
+#[test]
+fn the_second_run_computes_nothing_and_changes_nothing() {
+    let bench = bench();
+    assert_eq!(bench.counts(&[]), [(10, 0, 0), (10, 0, 0), (10, 0, 0), (30, 0, 0), (30, 0, 0)]);
+    assert_eq!(ran(&bench), [10, 10, 10, 30]);
+    let views = bench.views();
+    assert_eq!(views.len(), 10 + 10 + 30 + 30);
+    assert!(views.contains_key("in/3.Copies/cat3_02.png"));
+    assert_eq!(bench.counts(&[]), [(0, 10, 0), (0, 10, 0), (0, 10, 0), (0, 30, 0), (0, 30, 0)]);
+    assert_eq!(ran(&bench), [0; 4]);
+    assert_eq!(bench.views(), views);
+}
+
+#[test]
+fn new_photos_cost_themselves() {
+    let bench = bench();
+    bench.run(&[]);
+    ran(&bench);
+    bench.photo("new/a.png", [1, 1, 1]);
+    bench.photo("new/b.png", [2, 1, 1]);
+    assert_eq!(bench.counts(&[]), [(2, 10, 0), (2, 10, 0), (2, 10, 0), (6, 30, 0), (6, 30, 0)]);
+    assert_eq!(ran(&bench), [2, 2, 2, 6]);
+    // A byte-equal copy of a known photo has nothing to compute anywhere.
+    bench.photo("new/c.png", [2, 1, 1]);
+    assert_eq!(bench.counts(&[])[1..], [(0, 13, 0), (0, 12, 0), (0, 36, 0), (0, 36, 0)]);
+    assert_eq!(ran(&bench), [0; 4]);
+}
+
+#[test]
+fn an_edited_photo_is_one_photo_redone() {
+    let bench = bench();
+    bench.run(&[]);
+    ran(&bench);
+    bench.photo("cat4.png", [200, 9, 9]);
+    assert_eq!(bench.counts(&[]), [(1, 9, 0), (1, 9, 0), (1, 9, 0), (3, 27, 0), (3, 27, 0)]);
+    assert_eq!(ran(&bench), [1, 1, 1, 3]);
+    assert_eq!(bench.views().len(), 80);
+}
+
+#[test]
+fn touched_photos_are_hashed_and_nothing_else() {
+    let bench = bench();
+    bench.run(&[]);
+    ran(&bench);
+    (0..10).for_each(|n| bench.touch(&format!("cat{n}.png"), 50_000));
+    assert!(bench.counts(&[]).iter().all(|(computed, _, removed)| (computed, removed) == (&0, &0)));
+    assert_eq!(ran(&bench), [0; 4]);
+}
+
+#[test]
+fn an_edit_that_keeps_size_and_time_is_seen() {
+    let bench = bench();
+    bench.run(&[]);
+    ran(&bench);
+    let path = bench.path("data/0.ORIGINAL/cat1.png");
+    let times = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    // Another photo of the same length under the same name with the same mtime: only ctime and inode tell.
+    let twin = fs::read(bench.path("data/0.ORIGINAL/cat2.png")).unwrap();
+    if twin.len() == bytes.len() {
+        bytes.copy_from_slice(&twin);
+        fs::write(&path, &bytes).unwrap();
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_modified(times).unwrap();
+        let summary = bench.run(&[]);
+        assert_eq!(summary.stages[1].rejected, 1, "cat1 is now a duplicate of cat2");
+    }
+}
+
+#[test]
+fn removed_photos_leave_every_folder_in_the_same_run() {
+    let bench = bench();
+    bench.run(&[]);
+    ran(&bench);
+    bench.remove("cat0.png");
+    bench.remove("cat9.png");
+    assert_eq!(bench.counts(&[]), [(0, 8, 2), (0, 8, 2), (0, 8, 2), (0, 24, 6), (0, 24, 6)]);
+    assert_eq!(ran(&bench), [0; 4]);
+    let views = bench.views();
+    assert_eq!(views.len(), 64);
+    assert!(!views.keys().any(|name| name.contains("cat0") || name.contains("cat9")));
+}
+
+#[test]
+fn a_parameter_costs_its_stage_and_what_follows_and_changed_back_nothing() {
+    let bench = bench();
+    bench.run(&[]);
+    let views = bench.views();
+    ran(&bench);
+    assert_eq!(bench.counts(&["3.Copies.copies=4"])[2..], [(0, 10, 0), (40, 0, 0), (10, 30, 0)]);
+    // The first three copies of each are the same pictures as before: tiny reuses them by content.
+    assert_eq!(ran(&bench), [0, 0, 10, 10]);
+    assert_eq!(bench.counts(&[])[2..], [(0, 10, 0), (0, 30, 10), (0, 30, 10)]);
+    assert_eq!(ran(&bench), [0; 4]);
+    assert_eq!(bench.views(), views);
+}
+
+#[test]
+fn equal_output_stops_the_rerun() {
+    let bench = bench();
+    bench.run(&[]);
+    ran(&bench);
+    assert_eq!(bench.counts(&["2.Dark.nothing=5"])[2..], [(10, 0, 0), (0, 30, 0), (0, 30, 0)]);
+    assert_eq!(ran(&bench), [0, 10, 0, 0]);
+    // A parameter of the decision alone asks for no fact again.
+    bench.run(&["1.Unique.nothing=5"]);
+    assert_eq!(ran(&bench), [0; 4]);
+}
+
+#[test]
+fn the_seed_is_in_the_keys_of_random_stages_only() {
+    let bench = bench();
+    bench.run(&[]);
+    ran(&bench);
+    bench.run(&["pipeline.seed=2"]);
+    assert_eq!(ran(&bench), [0, 0, 10, 0]);
+}
+
+#[test]
+fn comments_and_the_order_of_keys_change_nothing() {
+    let bench = bench();
+    bench.run(&[]);
+    ran(&bench);
+    bench.pipeline(&PIPELINE.replace("from = \"2.Dark\"\ncopies = 3", "# three of each\ncopies = 3\nfrom = \"2.Dark\""));
+    assert!(bench.counts(&[]).iter().all(|(computed, _, _)| *computed == 0));
+    assert_eq!(ran(&bench), [0; 4]);
+}
+
+#[test]
+fn bad_pictures_are_rejections_and_stop_nothing() {
+    let bench = bench();
+    bench.photo("grey.png", [154, 154, 154]);
+    bench.photo("panics.png", [132, 132, 132]);
+    fs::write(bench.path("data/0.ORIGINAL/empty.jpg"), b"").unwrap();
+    fs::write(bench.path("data/0.ORIGINAL/text.jpg"), b"not a photo").unwrap();
+    let summary = bench.run(&[]);
+    let rejected: Vec<_> = summary.stages.iter().map(|stage| stage.rejected).collect();
+    assert_eq!(rejected, [2, 0, 0, 2, 0], "grey and panics are darkened first, then rejected");
+    ran(&bench);
+    assert!(bench.counts(&[]).iter().all(|(computed, _, _)| *computed == 0), "a rejection is remembered");
+    assert_eq!(ran(&bench), [0; 4]);
+}
+
+#[test]
+fn a_folder_that_somebody_changed_is_named_and_healed() {
+    let bench = bench();
+    bench.run(&[]);
+    let views = bench.views();
+    ran(&bench);
+    let folder = bench.path("data/2.Dark");
+    fs::remove_file(folder.join("cat1.png")).unwrap();
+    fs::remove_file(folder.join("cat2.png")).unwrap();
+    fs::write(folder.join("cat2.png"), b"scribble").unwrap();
+    fs::write(folder.join("mine.txt"), b"notes").unwrap();
+    let listener = Listener::default();
+    bench.try_run(&[], &listener).unwrap();
+    assert_eq!(ran(&bench), [0; 4]);
+    assert_eq!(bench.views(), views);
+    let warnings = listener.warnings.into_inner().unwrap().join("\n");
+    for name in ["cat1.png", "cat2.png", "mine.txt"] {
+        assert!(warnings.contains(name), "{name} is not named: {warnings}");
+    }
+    assert_eq!(fs::read(bench.path(".catgen/set-aside/2.Dark/mine.txt")).unwrap(), b"notes");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_picture_changed_through_its_link_is_made_again() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = bench();
+    bench.run(&[]);
+    let views = bench.views();
+    ran(&bench);
+    let path = bench.path("data/2.Dark/cat1.png");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, b"scribble").unwrap();
+    bench.run(&[]);
+    assert_eq!(bench.views(), views);
+    let [_, dark, copy, tiny] = ran(&bench);
+    assert!(dark <= 1 && copy == 0 && tiny == 0, "{dark} {copy} {tiny}");
+}
+
+#[test]
+fn photos_that_differ_in_extension_alone_keep_apart() {
+    let bench = Bench::new(PIPELINE);
+    bench.photo("cat.png", [10, 1, 1]);
+    bench.photo("cat.jpg", [20, 1, 1]);
+    bench.photo("dog.png", [30, 1, 1]);
+    bench.run(&[]);
+    let names: Vec<_> = bench.views().into_keys().filter(|name| name.starts_with("2.Dark")).collect();
+    assert_eq!(names, ["2.Dark/cat.jpg.png", "2.Dark/cat.png.png", "2.Dark/dog.png"]);
+}
+
+#[test]
+fn no_photos_is_an_error_that_says_where_to_put_them() {
+    let error = Bench::new(PIPELINE).try_run(&[], &catgen_pipe::progress::Silent).unwrap_err();
+    assert!(matches!(&error, Error::Usage { what, .. } if what == "there are no photos in data/0.ORIGINAL"), "{error}");
+}
+
+#[test]
+fn a_second_run_at_once_is_refused_and_says_on_whom_it_would_wait() {
+    let bench = bench();
+    let project = bench.project(&[]).unwrap();
+    let _lock = project.workspace.lock(true, |_| {}).unwrap();
+    let options = catgen_pipe::run::Options { no_wait: true, ..Default::default() };
+    let error = catgen_pipe::run::run(&mut bench.project(&[]).unwrap(), &options, &catgen_pipe::progress::Silent).unwrap_err();
+    assert!(matches!(&error, Error::Busy { by } if by.contains(&std::process::id().to_string())), "{error}");
+    assert_eq!(error.exit_code(), 5);
+}
+
+#[test]
+fn plan_says_what_run_then_does_over_random_edits() {
+    let bench = bench();
+    bench.run(&[]);
+    let mut copies = 3;
+    for step in 0..24 {
+        let mut draw = Draw::new(7439, "edits", &catgen_api::Digest::of(b""), step);
+        for _ in 0..=draw.below(3) {
+            let name = format!("cat{}.png", draw.below(14));
+            // Every red value is new, so no photo is a duplicate: what a new photo turns out to be cannot be planned.
+            match draw.below(4) {
+                0 if bench.path("data/0.ORIGINAL").join(&name).exists() => bench.remove(&name),
+                1 => copies = 1 + draw.below(5),
+                2 if bench.path("data/0.ORIGINAL").join(&name).exists() => bench.touch(&name, 1000 + step),
+                _ => bench.photo(&name, [(step * 9 + draw.below(9)) as u8, draw.below(256) as u8, draw.below(256) as u8]),
+            }
+        }
+        let set = format!("3.Copies.copies={copies}");
+        let planned = bench.plan(&[&set]);
+        let ran = bench.run(&[&set]);
+        let duplicates = ran.stages[1].rejected;
+        for (plan, did) in planned.iter().zip(&ran.stages) {
+            assert_eq!(plan.stage, did.stage);
+            let (plan_counts, did_counts) = ((plan.compute, plan.reuse, plan.remove), (did.computed, did.reused, did.removed));
+            // Where content turns out equal the plan may promise too much work, never too little, and it says so.
+            if plan.exact || duplicates == 0 && plan.stage != "4.Tiny" {
+                assert_eq!(plan_counts, did_counts, "step {step}, {}: {plan:?} {did:?}", plan.stage);
+            } else {
+                assert!(plan.compute >= did.computed, "step {step}, {}: {plan:?} {did:?}", plan.stage);
+            }
+        }
+        assert!(bench.plan(&[&set]).iter().all(|line| line.state == State::Fresh && line.compute == 0 && line.remove == 0), "step {step}");
+    }
+}

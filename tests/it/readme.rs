@@ -1,0 +1,64 @@
+//! The README is true: its commands run, and its tables are those of the program.
+
+use std::{fs, path::Path, process::Command};
+
+const README: &str = include_str!("../../README.md");
+
+#[test]
+fn the_tables_of_parameters_are_those_of_the_program() {
+    let output = Command::new(env!("CARGO_BIN_EXE_catgen-pipe")).args(["stages", "--markdown"]).output().unwrap();
+    let tables = String::from_utf8(output.stdout).unwrap();
+    assert!(tables.lines().count() > 40);
+    assert!(README.contains(tables.trim()), "put the output of `catgen-pipe stages --markdown` into README.md");
+}
+
+/// Runs, in order and in one fresh folder, every line of the README that begins with `$ catgen-pipe`.
+#[test]
+fn the_commands_of_the_readme_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands: Vec<&str> = README.lines().filter_map(|line| line.strip_prefix("$ catgen-pipe ")).collect();
+    assert!(commands.len() >= 8, "the README shows no commands");
+    let mut dir = folder.path().to_owned();
+    let has_trainer = trainer().is_file();
+    let mut skipped = 0;
+    for command in commands {
+        let words: Vec<&str> = command.split('#').next().unwrap().split_whitespace().map(|word| word.trim_matches('\'')).collect();
+        if !has_trainer && matches!(words[0], "train" | "generate" | "runs") {
+            skipped += 1;
+            continue;
+        }
+        let mut run = Command::new(env!("CARGO_BIN_EXE_catgen-pipe"));
+        run.current_dir(&dir).args(&words);
+        // What takes minutes for a reader takes seconds here, by the same options a reader has.
+        match words[0] {
+            "sample" => drop(run.args(["--count", "6"])),
+            "run" if !words.contains(&"--until") => {
+                for stage in ["7.Train", "4.Train"] {
+                    for set in ["epochs=1", "width=4", "max_images=128"] {
+                        run.args(["--set", &format!("{stage}.{set}")]);
+                    }
+                }
+                run.args(["--set", "2.No_background.model=border"]);
+                if !has_trainer {
+                    run.args(["--until", "Export"]);
+                }
+            }
+            "train" => drop(run.args(["--set", "epochs=1", "--set", "width=4", "--set", "max_images=128"])),
+            _ => {}
+        }
+        let output = run.output().unwrap();
+        let expected = if has_trainer || words[0] != "run" { Some(0) } else { output.status.code() };
+        assert_eq!(output.status.code(), expected, "catgen-pipe {command}\n{}", String::from_utf8_lossy(&output.stderr));
+        if words[0] == "init" {
+            dir = folder.path().join(words.get(1).unwrap_or(&"."));
+        }
+    }
+    if skipped > 0 {
+        eprintln!("skipped: {skipped} commands of the README need catgen-train, which is not built");
+    }
+    assert!(fs::read_dir(dir.join("data")).unwrap().count() > 2);
+}
+
+fn trainer() -> std::path::PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_catgen-pipe")).with_file_name(format!("catgen-train{}", std::env::consts::EXE_SUFFIX))
+}
