@@ -3,7 +3,7 @@
 //!
 //! A cat is a function of (seed, index): coat, face, pose, scene, light and camera are all drawn from [`catgen_api::Draw`],
 //! so anybody can name a picture and anybody else can make it again. What it refuses to do: read a clock, use a thread, look
-//! at the disk ([`write`] writes, and only what it was asked for). Broken files are no business of this crate.
+//! at the disk ([`write()`] writes, and only what it was asked for). Broken files are no business of this crate.
 
 mod canvas;
 mod cat;
