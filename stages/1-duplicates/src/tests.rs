@@ -120,7 +120,7 @@ fn of_equal_sizes_the_sharpest_is_kept_and_then_the_first_by_name() {
         &[("a.jpg", Picture::Rgb(soft.clone())), ("c.jpg", Picture::Rgb(crisp.clone())), ("b.jpg", Picture::Rgb(crisp))],
         &["the same picture as b.jpg (0 of 64 bits differ)", "byte-equal copy of b.jpg", "kept, 2 copies"],
     );
-    // Same scenes, now with the distance that phash sees and a kept photo that is not the first by name.
+    // Of byte-equal files the first by name, in whatever order they come.
     check(&[], &[("b.jpg", Picture::Rgb(soft.clone())), ("a.jpg", Picture::Rgb(soft))], &["byte-equal copy of a.jpg", "kept, 1 copies"]);
 }
 
@@ -182,6 +182,19 @@ fn a_group_is_what_is_near_to_the_one_kept_not_a_chain() {
     assert_eq!(group(&candidates, 7), [None, near(0, 8), None], "thumbnails are equal: 7 + 3 bits may differ");
     assert_eq!(group(&candidates, 5), [None, None, None]);
     assert_eq!(group(&candidates, 16), [None, near(0, 8), near(0, 16)]);
+}
+
+#[test]
+fn near_hashes_of_pictures_that_do_not_agree_are_a_coincidence() {
+    let hash = Hash::new(Hashing::Phash, 8);
+    let one = hash.fingerprint(&Picture::Rgb(scene(3, 100, 100)));
+    let mut other = hash.fingerprint(&Picture::Rgb(scene(4, 100, 100))).to_facts();
+    for own in ["hash", "colour"] {
+        other.insert(own.to_owned(), one.to_facts()[own].clone());
+    }
+    let other = Fingerprint::from_facts(&other).unwrap();
+    assert!(one.distance(&other) == 0 && one.colour_difference(&other) == 0.0 && one.correlation(&other) < 0.8);
+    assert!(!one.same(&other, 0, 10) && one.same(&one, 0, 0));
 }
 
 #[test]
