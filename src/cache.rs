@@ -56,7 +56,8 @@ impl Store {
             Ok(found) if found.trim() != FORMAT => {
                 return Err(Error::Usage {
                     what: format!("{} has format {}, this program knows format {FORMAT}", root.display(), found.trim()),
-                    hint: "use the program that wrote it, or delete the folder `.catgen`: everything in it can be computed again".to_owned(),
+                    hint: "use the program that wrote it, or delete the folder `.catgen`: everything in it can be computed again"
+                        .to_owned(),
                 });
             }
             _ => {}

@@ -13,6 +13,7 @@ mod runs;
 mod sample;
 mod stages;
 mod train;
+mod verify;
 mod why;
 
 use std::{
@@ -50,6 +51,7 @@ enum Command {
     Plan(plan::Args),
     Status(plan::StatusArgs),
     Inspect(inspect::Args),
+    Verify(verify::Args),
     Why(why::Args),
     Train(train::Args),
     Runs(runs::Args),
@@ -89,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args, &context),
         Command::Status(args) => plan::status(&args, &context),
         Command::Inspect(args) => inspect::run(&args, &context),
+        Command::Verify(args) => verify::run(&args, &context),
         Command::Why(args) => why::run(&args, &context),
         Command::Train(args) => train::run(&args, &context),
         Command::Runs(args) => runs::run(&args, &context),

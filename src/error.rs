@@ -87,7 +87,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Pipeline(_) => None,
-            Self::Usage { hint, .. } | Self::Stage { hint, .. } | Self::Trainer { hint, .. } => Some(hint.clone()).filter(|hint| !hint.is_empty()),
+            Self::Usage { hint, .. } | Self::Stage { hint, .. } | Self::Trainer { hint, .. } => {
+                Some(hint.clone()).filter(|hint| !hint.is_empty())
+            }
             Self::Stopped => Some("run again: it goes on from here".to_owned()),
             Self::Busy { .. } => Some("wait for it to end, or run without --no-wait to queue behind it".to_owned()),
             Self::Io { source, .. } => match source.kind() {

@@ -42,9 +42,11 @@ impl fmt::Debug for ActionKey {
 pub struct Components(Vec<(String, String)>);
 
 impl Components {
-    /// Adds one part.
+    /// Adds one part, under a name that no other part has.
     pub fn push(&mut self, name: impl Into<String>, value: impl ToString) {
-        self.0.push((name.into(), value.to_string()));
+        let name = name.into();
+        debug_assert!(self.0.iter().all(|(other, _)| *other != name), "two parts called {name}: `why` would compare the wrong ones");
+        self.0.push((name, value.to_string()));
     }
 
     /// The parts, in order.
@@ -72,8 +74,12 @@ impl Components {
                 None => return Some(format!("{stage}.{name} is new: {now}")),
             }
         }
-        let gone = before.0.iter().find(|(name, _)| find(self, name).is_none())?;
-        Some(format!("{stage}.{} is gone, it was {}", gone.0, gone.1))
+        match before.0.iter().find(|(name, _)| find(self, name).is_none()) {
+            Some((name, was)) => Some(format!("{stage}.{name} is gone, it was {was}")),
+            // The hash sees the order, so the explanation must.
+            None => (self != before)
+                .then(|| format!("the parts of {stage}'s key are in another order, as another version of the program puts them")),
+        }
     }
 
     fn hasher(&self) -> blake3::Hasher {
@@ -131,6 +137,10 @@ mod tests {
             (components(&[("version", "1"), ("copies", "64")]), Some("augment.copies 64 → 75")),
             (components(&[("version", "1")]), Some("augment.copies is new: 75")),
             (components(&[("version", "1"), ("copies", "75"), ("side", "9")]), Some("augment.side is gone, it was 9")),
+            (
+                components(&[("copies", "75"), ("version", "1")]),
+                Some("the parts of augment's key are in another order, as another version of the program puts them"),
+            ),
         ] {
             assert_eq!(now.first_difference(&before, "augment").as_deref(), said);
         }

@@ -134,7 +134,9 @@ impl Planner<'_> {
             let forecast = if declared.shape() == Shape::Pack { self.forecasts[stage].take() } else { None };
             let forecast = forecast.unwrap_or_else(|| settle(counted));
             line.remove = match (&old, &forecast) {
-                (Some(old), Forecast::Settled { manifest, .. }) => manifest.get().map_or(0, |now| removed(&old.items, &photo_counts(&now.items))),
+                (Some(old), Forecast::Settled { manifest, .. }) => {
+                    manifest.get().map_or(0, |now| removed(&old.items, &photo_counts(&now.items)))
+                }
                 (Some(old), Forecast::Open { items, pending }) if declared.shape() != Shape::Pack => {
                     let mut counts = photo_counts(items);
                     for (photo, more) in pending {
@@ -154,7 +156,9 @@ impl Planner<'_> {
         }
         line.seconds = before.filter(|state| state.seconds_per_item > 0.0).map(|state| {
             let threads = rayon::current_num_threads().max(1) as f64;
-            crate::record::round(state.seconds_per_item * line.compute as f64 / if declared.shape() == Shape::Train { 1.0 } else { threads })
+            crate::record::round(
+                state.seconds_per_item * line.compute as f64 / if declared.shape() == Shape::Train { 1.0 } else { threads },
+            )
         });
         Ok(line)
     }
@@ -193,7 +197,9 @@ impl Planner<'_> {
                 let manifest = manifest.get_or_init(|| Arc::new(self.project.store.manifest(digest).unwrap_or_default()));
                 (Arc::clone(manifest), HashMap::new())
             }
-            Some(Forecast::Open { items, pending }) => (Arc::new(Manifest { items: items.clone(), rejections: Vec::new() }), pending.clone()),
+            Some(Forecast::Open { items, pending }) => {
+                (Arc::new(Manifest { items: items.clone(), rejections: Vec::new() }), pending.clone())
+            }
             None => (Arc::default(), HashMap::new()),
         }
     }

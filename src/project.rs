@@ -119,31 +119,33 @@ impl Project {
 /// What is in the keys of a stage's items apart from the items, and in those of a set stage's facts.
 fn components(stage: &crate::pipeline::Stage, built: &Built, seed: u64) -> (Components, Components) {
     let kind = stage.entry.kind;
-    let mut base = Components::default();
-    base.push("kind", kind.name);
-    base.push("version", kind.version);
-    if matches!(kind.shape, Shape::Item | Shape::Set | Shape::Pack) {
-        base.push("decoder version", catgen_picture::VERSION);
-    }
-    if kind.random {
-        base.push("seed", seed);
-    }
     let (inputs, fact_params): (_, &[&str]) = match built {
         Built::Source | Built::Train => (Vec::new(), &[]),
         Built::Item(stage) => (stage.key_inputs(), &[]),
         Built::Set(stage) => (stage.key_inputs(), stage.fact_params()),
         Built::Pack(stage) => (stage.key_inputs(), &[]),
     };
-    for input in inputs {
-        base.push(input.name, input.value);
-    }
-    let mut facts = base.clone();
-    facts.push("part", "fact");
-    for (name, value) in stage.params.iter() {
-        base.push(name, value);
-        if fact_params.contains(&name) {
-            facts.push(name, value);
+    // In the order in which `why` should name them: what a person changed before what that entails.
+    let list = |read: &dyn Fn(&str) -> bool| {
+        let mut parts = Components::default();
+        parts.push("kind", kind.name);
+        parts.push("version", kind.version);
+        for (name, value) in stage.params.iter().filter(|(name, _)| read(name)) {
+            parts.push(name, value);
         }
-    }
+        if kind.random {
+            parts.push("seed", seed);
+        }
+        for input in &inputs {
+            parts.push(format!("{} in use", input.name), &input.value);
+        }
+        if matches!(kind.shape, Shape::Item | Shape::Set | Shape::Pack) {
+            parts.push("decoder version", catgen_picture::VERSION);
+        }
+        parts
+    };
+    let base = list(&|_| true);
+    let mut facts = list(&|name| fact_params.contains(&name));
+    facts.push("part", "fact");
     (base, facts)
 }

@@ -178,9 +178,12 @@ pub fn list(workspace: &Workspace) -> Vec<RunRecord> {
 pub fn find(workspace: &Workspace, word: &str) -> Result<RunRecord> {
     let runs = list(workspace);
     let number: Option<u32> = word.parse().ok();
-    let matches = |run: &&RunRecord| run.id == word || number.is_some_and(|n| run.id.split('-').next().and_then(|id| id.parse().ok()) == Some(n));
+    let matches =
+        |run: &&RunRecord| run.id == word || number.is_some_and(|n| run.id.split('-').next().and_then(|id| id.parse().ok()) == Some(n));
     let found = if word == "last" { runs.last() } else { runs.iter().find(matches) };
-    found.cloned().ok_or_else(|| Error::Usage { what: format!("there is no run {word:?}"), hint: "`catgen-pipe runs` lists them".to_owned() })
+    found
+        .cloned()
+        .ok_or_else(|| Error::Usage { what: format!("there is no run {word:?}"), hint: "`catgen-pipe runs` lists them".to_owned() })
 }
 
 /// The time now, RFC 3339, with the local offset.

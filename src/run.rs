@@ -117,8 +117,15 @@ pub fn run(project: &mut Project, options: &Options, progress: &dyn Progress) ->
     let record = Record::begin(project)?;
     let stages = project.pipeline.stages.len();
     let none = || (0..stages).map(|_| None).collect();
-    let mut run =
-        Run { project, progress, options, record, views: Vec::new(), shelf: (0..stages).map(|_| None).collect(), originals: Originals::default() };
+    let mut run = Run {
+        project,
+        progress,
+        options,
+        record,
+        views: Vec::new(),
+        shelf: (0..stages).map(|_| None).collect(),
+        originals: Originals::default(),
+    };
     run.views = none();
     let ended = run.all(&selected);
     let status = match &ended {
@@ -228,8 +235,16 @@ impl Run<'_> {
         let before = self.project.states.get(&name).cloned();
         let threads = rayon::current_num_threads().max(1);
         let seconds = record::round(product.busy.as_secs_f64() / threads as f64);
-        let mut report =
-            StageReport { stage: name.clone(), items_in: product.items_in, items_out: 0, reused: 0, computed: 0, removed: 0, rejected: 0, seconds };
+        let mut report = StageReport {
+            stage: name.clone(),
+            items_in: product.items_in,
+            items_out: 0,
+            reused: 0,
+            computed: 0,
+            removed: 0,
+            rejected: 0,
+            seconds,
+        };
         let (output, folder) = match product.made {
             Made::Nothing => {
                 let state = before.clone().expect("a stage is only fresh if it has a state");
@@ -244,7 +259,8 @@ impl Run<'_> {
                 (report.items_out, report.rejected) = (manifest.items.len(), manifest.rejections.len());
                 (report.computed, report.reused) = (computed, reused);
                 let digest = self.project.store.put_manifest(&manifest)?;
-                let old = before.as_ref().filter(|state| state.output != digest).and_then(|state| self.project.store.manifest(&state.output));
+                let old =
+                    before.as_ref().filter(|state| state.output != digest).and_then(|state| self.project.store.manifest(&state.output));
                 report.removed = old.map_or(0, |old| removed(&old.items, &photo_counts(&manifest.items)));
                 let items = manifest.items.len();
                 self.shelf[product.stage] = Some(Shelved { digest, items, manifest: OnceLock::from(Arc::new(manifest)) });
@@ -371,7 +387,9 @@ fn groups(project: &Project, selected: &[bool], taken: Option<&[bool]>) -> Vec<V
     let is_item = |stage: usize| project.pipeline.stages[stage].shape() == Shape::Item;
     for stage in (0..selected.len()).filter(|stage| selected[*stage]) {
         match groups.last_mut() {
-            Some(group) if is_item(stage) && is_item(group[0]) && taken.is_none_or(|taken| taken[stage] && taken[group[0]]) => group.push(stage),
+            Some(group) if is_item(stage) && is_item(group[0]) && taken.is_none_or(|taken| taken[stage] && taken[group[0]]) => {
+                group.push(stage)
+            }
             _ => groups.push(vec![stage]),
         }
     }

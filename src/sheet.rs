@@ -48,7 +48,9 @@ fn fitted(picture: &Picture, cell: u32) -> Picture {
     if longest <= cell {
         let factor = (cell / longest).max(1);
         return match picture {
-            Picture::Rgb(image) => RgbImage::from_fn(width * factor, height * factor, |x, y| *image.get_pixel(x / factor, y / factor)).into(),
+            Picture::Rgb(image) => {
+                RgbImage::from_fn(width * factor, height * factor, |x, y| *image.get_pixel(x / factor, y / factor)).into()
+            }
             Picture::Rgba(image) => {
                 catgen_picture::RgbaImage::from_fn(width * factor, height * factor, |x, y| *image.get_pixel(x / factor, y / factor)).into()
             }

@@ -57,7 +57,9 @@ pub fn train(tools: &Tools, job: &Job<'_>, stop: &(dyn Fn() -> bool + Sync), lis
         }
         listen(event);
     })?;
-    ended.ok_or_else(|| failed(job.stage, "it ended without saying that it was done".to_owned(), "run again: it goes on from its last checkpoint"))
+    ended.ok_or_else(|| {
+        failed(job.stage, "it ended without saying that it was done".to_owned(), "run again: it goes on from its last checkpoint")
+    })
 }
 
 /// What to draw with a trained generator.

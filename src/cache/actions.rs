@@ -102,11 +102,8 @@ impl Actions {
     /// # Errors
     /// The file system's.
     pub fn open(path: &Path, write: bool) -> Result<Self> {
-        let opened = if write {
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
-        } else {
-            File::open(path)
-        };
+        let opened =
+            if write { OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path) } else { File::open(path) };
         let mut file = match opened {
             Ok(file) => file,
             Err(error) if !write && error.kind() == io::ErrorKind::NotFound => {

@@ -138,7 +138,9 @@ mod tests {
         memo.save(&path).unwrap();
         let memo = Memo::load(&path);
         assert_eq!(memo.get("b c/ä.jpg", &LONG_AGO), Some(Digest::of(b"cat")));
-        for other in [Stat { size: 4, ..LONG_AGO }, Stat { mtime: 9, ..LONG_AGO }, Stat { ctime: 9, ..LONG_AGO }, Stat { inode: 9, ..LONG_AGO }] {
+        for other in
+            [Stat { size: 4, ..LONG_AGO }, Stat { mtime: 9, ..LONG_AGO }, Stat { ctime: 9, ..LONG_AGO }, Stat { inode: 9, ..LONG_AGO }]
+        {
             assert_eq!(memo.get("b c/ä.jpg", &other), None);
         }
         fs::write(&path, "memo 1 12\ngarbage").unwrap();

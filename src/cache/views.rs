@@ -162,7 +162,8 @@ impl View {
         }
         for name in &damage.tampered {
             // One of ours that a kill left unindexed has the right content: only what somebody changed is worth keeping.
-            let ours = announced.get(name).is_some_and(|entry| Digest::of_file(&self.folder.join(name)).is_ok_and(|found| found == entry.digest));
+            let ours =
+                announced.get(name).is_some_and(|entry| Digest::of_file(&self.folder.join(name)).is_ok_and(|found| found == entry.digest));
             if !ours {
                 self.move_aside(name)?;
             }
@@ -304,7 +305,9 @@ fn link(blob: &Path, path: &Path) -> Result<()> {
     if let Some(means) = MEANS.get() {
         let done = by(*means);
         // A blob may run out of hard links (65,000 on ext4): a copy serves as well.
-        return done.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Err(error) } else { by(Means::Copy) }).map_err(Error::io("link", path));
+        return done
+            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Err(error) } else { by(Means::Copy) })
+            .map_err(Error::io("link", path));
     }
     let mut last = None;
     for means in [Means::Reflink, Means::HardLink, Means::Copy] {

@@ -20,7 +20,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let root = args.folder.as_ref().map_or_else(|| context.dir.clone(), |folder| context.dir.join(folder));
     let file = root.join(PIPELINE_FILE);
     if file.exists() {
-        return Err(Error::Usage { what: format!("{} exists already", file.display()), hint: "nothing was changed; use another folder".to_owned() });
+        return Err(Error::Usage {
+            what: format!("{} exists already", file.display()),
+            hint: "nothing was changed; use another folder".to_owned(),
+        });
     }
     let photos = root.join("data").join("0.ORIGINAL");
     fs::create_dir_all(&photos).map_err(Error::io("create", &photos))?;

@@ -52,7 +52,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let shelf = Shelf { project: &project, stage: at };
     if let Some(file) = &args.sheet {
-        let pictures = if args.rejected { shelf.of_rejections(&manifest.rejections, args.limit)? } else { shelf.of_items(&manifest.items, args.limit) };
+        let pictures = if args.rejected {
+            shelf.of_rejections(&manifest.rejections, args.limit)?
+        } else {
+            shelf.of_items(&manifest.items, args.limit)
+        };
         return draw(file, pictures);
     }
     match (args.rejected, context.json) {
@@ -64,8 +68,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             eprintln!("{} items, {} rejected (--rejected shows them)", manifest.items.len(), manifest.rejections.len());
         }
         (true, false) => {
-            let rows: Vec<Vec<String>> =
-                manifest.rejections.iter().map(|rejection| vec![rejection.name.clone(), rejection.kind.clone(), rejection.reason.clone()]).collect();
+            let rows: Vec<Vec<String>> = manifest
+                .rejections
+                .iter()
+                .map(|rejection| vec![rejection.name.clone(), rejection.kind.clone(), rejection.reason.clone()])
+                .collect();
             output::table(&["name", "kind", "reason"], &rows);
             eprintln!("{} rejected, {} went on", manifest.rejections.len(), manifest.items.len());
         }

@@ -28,7 +28,8 @@ pub(super) fn json(value: &impl Serialize) {
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).chain([head[at].chars().count()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let numeric = |at: usize| !rows.is_empty() && rows.iter().all(|row| row[at].is_empty() || row[at].starts_with(|c: char| c.is_ascii_digit()));
+    let numeric =
+        |at: usize| !rows.is_empty() && rows.iter().all(|row| row[at].is_empty() || row[at].starts_with(|c: char| c.is_ascii_digit()));
     let print = |cells: &[String]| {
         let cells = cells.iter().enumerate().map(|(at, cell)| {
             let pad = " ".repeat(widths[at] - cell.chars().count());
@@ -163,7 +164,8 @@ struct RunLine<'a> {
 
 fn sentence(stage: &StageReport) -> String {
     let mut parts = vec![format!("{} in, {} out", stage.items_in, stage.items_out)];
-    for (count, word) in [(stage.computed, "computed"), (stage.reused, "reused"), (stage.removed, "removed"), (stage.rejected, "rejected")] {
+    for (count, word) in [(stage.computed, "computed"), (stage.reused, "reused"), (stage.removed, "removed"), (stage.rejected, "rejected")]
+    {
         if count > 0 {
             parts.push(format!("{count} {word}"));
         }

@@ -51,5 +51,8 @@ fn threads(jobs: Option<usize>) -> Result<()> {
     if jobs == 0 {
         return Err(super::usage("--jobs 0 would do nothing: give at least 1".to_owned()));
     }
-    rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global().map_err(|error| Error::Usage { what: error.to_string(), hint: String::new() })
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .build_global()
+        .map_err(|error| Error::Usage { what: error.to_string(), hint: String::new() })
 }

@@ -48,6 +48,7 @@ fn row(run: &RunRecord) -> Vec<String> {
         let (epoch, d, g) = (number(metrics, "epoch"), number(metrics, "loss_d"), number(metrics, "loss_g"));
         format!("{stage}: epoch {epoch:.0}, loss D {d:.3} G {g:.3}")
     });
-    let result = run.error.clone().map(|error| error.lines().next().unwrap_or_default().to_owned()).into_iter().chain(trained).collect::<Vec<_>>();
+    let result =
+        run.error.clone().map(|error| error.lines().next().unwrap_or_default().to_owned()).into_iter().chain(trained).collect::<Vec<_>>();
     vec![run.id.clone(), status.to_owned(), run.started.clone(), duration(run.seconds), computed.to_string(), result.join("; ")]
 }

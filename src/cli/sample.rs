@@ -26,12 +26,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         hint: "`catgen-pipe init` writes a pipeline with one".to_owned(),
     })?;
     let folder = source::folder(&project, stage);
-    let sample = catgen_sample::write(&folder, args.masks.as_deref(), args.count as usize, args.seed).map_err(Error::io("draw into", &folder))?;
+    let sample =
+        catgen_sample::write(&folder, args.masks.as_deref(), args.count as usize, args.seed).map_err(Error::io("draw into", &folder))?;
     if context.json {
         for photo in &sample.photos {
             let path = photo.path.display().to_string();
             let of = photo.of.as_ref().map(|of| of.display().to_string());
-            output::json(&serde_json::json!({ "path": path, "index": photo.index, "of": of, "how": format!("{:?}", photo.how).to_lowercase() }));
+            output::json(
+                &serde_json::json!({ "path": path, "index": photo.index, "of": of, "how": format!("{:?}", photo.how).to_lowercase() }),
+            );
         }
     }
     let planted = sample.photos.iter().filter(|photo| photo.of.is_some()).count();

@@ -25,8 +25,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     }
     for kind in kinds {
         if context.json {
-            let params: Vec<_> =
-                kind.params.iter().map(|param| json!({ "name": param.name, "default": param.default_value(), "values": values(param), "doc": param.doc })).collect();
+            let params: Vec<_> = kind
+                .params
+                .iter()
+                .map(|param| json!({ "name": param.name, "default": param.default_value(), "values": values(param), "doc": param.doc }))
+                .collect();
             output::json(&json!({ "kind": kind.name, "version": kind.version, "summary": kind.summary, "params": params }));
         } else if args.markdown {
             output::line(format!("**`{}`**: {}\n\n| parameter | default | values | |\n|---|---|---|---|", kind.name, kind.summary));

@@ -39,7 +39,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         };
         let Some(manifest) = project.store.manifest(&state.output) else { continue };
         // A photo is asked about everywhere it went, any other file only where it is.
-        let is_meant = |item_name: &str, photo: &str| if at == stage && declared.from.is_some() { item_name == name } else { photo == name };
+        let is_meant =
+            |item_name: &str, photo: &str| if at == stage && declared.from.is_some() { item_name == name } else { photo == name };
         for item in manifest.items.iter().filter(|item| is_meant(&item.name, &item.photo.path)) {
             let reason = reason(&project, at, item, &scan.manifest)?;
             answers.push(Answer { stage: declared.name.clone(), name: item.name.clone(), photo: item.photo.path.clone(), reason });
@@ -55,7 +56,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         let is_photo = project.pipeline.stages[stage].from.is_none() && scan.manifest.items.iter().any(|item| item.name == name);
         let text = if is_photo { "it is new: the next run takes it in" } else { "no run made it: it is not ours, or it was never there" };
         answers.retain(|answer| answer.stage == project.pipeline.stages[stage].name);
-        answers.push(Answer { stage: project.pipeline.stages[stage].name.clone(), name: name.clone(), photo: name, reason: Some(text.to_owned()) });
+        answers.push(Answer {
+            stage: project.pipeline.stages[stage].name.clone(),
+            name: name.clone(),
+            photo: name,
+            reason: Some(text.to_owned()),
+        });
     }
     show(&project, &answers, context.json);
     Ok(())
@@ -112,7 +118,8 @@ fn item_inputs_changed(project: &Project, stage: usize, item: &Item) -> Result<O
     let (mut at, mut input): (usize, Digest) = (stage, item.input);
     while let Some(from) = project.pipeline.stages[at].from {
         let before = project.states.get(&project.pipeline.stages[from].name).and_then(|state| project.store.manifest(&state.output));
-        let Some(before) = before.and_then(|manifest| manifest.items.into_iter().find(|other| other.digest == input && other.photo == item.photo))
+        let Some(before) =
+            before.and_then(|manifest| manifest.items.into_iter().find(|other| other.digest == input && other.photo == item.photo))
         else {
             break;
         };

@@ -30,9 +30,8 @@ pub(super) fn parse(file: &str, text: &str, overrides: &[Override], kinds: &[Ent
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("pipeline", DeValue::Table(table)) => {
                 for (key, value) in table {
-                    set_pipeline(&mut pipeline, key.get_ref(), &json(value.get_ref())).map_err(|(on_key, message)| {
-                        fail(if on_key { key.span() } else { value.span() }, message)
-                    })?;
+                    set_pipeline(&mut pipeline, key.get_ref(), &json(value.get_ref()))
+                        .map_err(|(on_key, message)| fail(if on_key { key.span() } else { value.span() }, message))?;
                 }
             }
             ("stage", DeValue::Array(stages)) => {
@@ -49,7 +48,12 @@ pub(super) fn parse(file: &str, text: &str, overrides: &[Override], kinds: &[Ent
         }
     }
     if written.is_empty() {
-        return Err(PipelineError::at(file, text, None, "there is no [[stage]] in this file; `catgen-pipe init` writes one with all of them"));
+        return Err(PipelineError::at(
+            file,
+            text,
+            None,
+            "there is no [[stage]] in this file; `catgen-pipe init` writes one with all of them",
+        ));
     }
     check_names(&written, &fail)?;
     pipeline.stages = in_order(written, &fail)?;
@@ -93,7 +97,9 @@ fn read_stage(table: &DeTable<'_>, span: &Span, kinds: &[Entry], fail: &impl Fn(
         (Some((_, from_span)), Shape::Source) => {
             return Err(fail(from_span.clone(), format!("`{kind}` finds the photos itself: it has no `from`")));
         }
-        (None, _) => return Err(fail(span.clone(), format!("stage {name:?} does not say where its pictures come from: add `from = \"…\"`"))),
+        (None, _) => {
+            return Err(fail(span.clone(), format!("stage {name:?} does not say where its pictures come from: add `from = \"…\"`")));
+        }
         (Some(_), _) => {}
     }
     let mut params = Params::defaults(entry.kind.params);
@@ -114,10 +120,15 @@ fn read_stage(table: &DeTable<'_>, span: &Span, kinds: &[Entry], fail: &impl Fn(
 /// A stage's name is a folder below `data/`: it must stay below it on every system.
 fn check_path(name: &str) -> std::result::Result<(), String> {
     let bad_part = |part: &str| {
-        part.is_empty() || part.starts_with('.') || part.ends_with(['.', ' ']) || part.contains(|c: char| c.is_control() || "\\:*?\"<>|".contains(c))
+        part.is_empty()
+            || part.starts_with('.')
+            || part.ends_with(['.', ' '])
+            || part.contains(|c: char| c.is_control() || "\\:*?\"<>|".contains(c))
     };
     if name.split('/').any(bad_part) {
-        return Err(format!("{name:?} cannot be a folder below `data/` on every system: use letters, digits, `_`, `-`, `.` and `/` between parts"));
+        return Err(format!(
+            "{name:?} cannot be a folder below `data/` on every system: use letters, digits, `_`, `-`, `.` and `/` between parts"
+        ));
     }
     Ok(())
 }
@@ -130,7 +141,10 @@ fn check_names(stages: &[Written], fail: &impl Fn(Span, String) -> Box<PipelineE
                 return Err(fail(stage.span.clone(), format!("there are two stages called {:?}", stage.name)));
             }
             if a.starts_with(&format!("{b}/")) || b.starts_with(&format!("{a}/")) {
-                return Err(fail(stage.span.clone(), format!("the folder of {:?} would lie inside that of another stage: {:?}", stage.name, other.name)));
+                return Err(fail(
+                    stage.span.clone(),
+                    format!("the folder of {:?} would lie inside that of another stage: {:?}", stage.name, other.name),
+                ));
             }
         }
     }
@@ -146,7 +160,8 @@ fn in_order(written: Vec<Written>, fail: &impl Fn(Span, String) -> Box<PipelineE
             None => None,
             Some((word, span)) => {
                 let found = names.iter().position(|name| name == word);
-                let found = found.ok_or_else(|| fail(span.clone(), unknown("stage", word, &names.iter().map(String::as_str).collect::<Vec<_>>())))?;
+                let found = found
+                    .ok_or_else(|| fail(span.clone(), unknown("stage", word, &names.iter().map(String::as_str).collect::<Vec<_>>())))?;
                 let (giver, taker) = (&written[found], stage);
                 fits(giver, taker).map_err(|message| fail(span.clone(), message))?;
                 Some(found)
@@ -166,7 +181,10 @@ fn in_order(written: Vec<Written>, fail: &impl Fn(Span, String) -> Box<PipelineE
             }
             let start = path.iter().position(|at| *at == path[path.len() - 1]).expect("the last one is there twice");
             let circle: Vec<_> = path[start..].iter().map(|at| names[*at].as_str()).collect();
-            return Err(fail(written[path[start]].span.clone(), format!("these stages wait for each other in a circle: {}", circle.join(" ← "))));
+            return Err(fail(
+                written[path[start]].span.clone(),
+                format!("these stages wait for each other in a circle: {}", circle.join(" ← ")),
+            ));
         };
         order.push(next);
     }
@@ -184,7 +202,9 @@ fn fits(giver: &Written, taker: &Written) -> std::result::Result<(), String> {
     match (giver.entry.kind.shape, taker.entry.kind.shape) {
         (Shape::Train, _) => Err(format!("{:?} puts out no pictures: nothing can come from it", giver.name)),
         (Shape::Pack, Shape::Train) => Ok(()),
-        (_, Shape::Train) => Err(format!("training reads a packed dataset: put an `export` stage between {:?} and {:?}", giver.name, taker.name)),
+        (_, Shape::Train) => {
+            Err(format!("training reads a packed dataset: put an `export` stage between {:?} and {:?}", giver.name, taker.name))
+        }
         (Shape::Pack, _) => Err(format!("{:?} puts out files, not pictures: only training can come from it", giver.name)),
         _ => Ok(()),
     }
@@ -223,6 +243,8 @@ fn json(value: &DeValue<'_>) -> Value {
         DeValue::Boolean(flag) => Value::from(*flag),
         DeValue::Datetime(time) => Value::from(time.to_string()),
         DeValue::Array(list) => list.iter().map(|entry: &Spanned<_>| json(entry.get_ref())).collect(),
-        DeValue::Table(table) => Value::Object(table.iter().map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref()))).collect()),
+        DeValue::Table(table) => {
+            Value::Object(table.iter().map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref()))).collect())
+        }
     }
 }

@@ -53,13 +53,29 @@ fn the_shipped_pipeline_is_valid_and_trains_last() {
 
 #[test]
 fn mistakes_point_at_the_line_and_name_the_nearest_word() {
-    check("side = 32", "sid = 32", "pipeline.toml:14:1: unknown parameter of `resize` \"sid\"; did you mean \"side\"?\n    |\n 14 | sid = 32\n    | ^");
+    check(
+        "side = 32",
+        "sid = 32",
+        "pipeline.toml:14:1: unknown parameter of `resize` \"sid\"; did you mean \"side\"?\n    |\n 14 | sid = 32\n    | ^",
+    );
     check("side = 32", "side = \"32\"", "pipeline.toml:14:8: side: expected a whole number, found the text \"32\"");
     check("side = 32", "side = 3", "pipeline.toml:14:8: side: 3 is outside 8 to 1024");
     check("\"resize\"", "\"resise\"", "pipeline.toml:12:7: unknown stage kind \"resise\"; did you mean \"resize\"?");
-    check("from = \"1.No_duplicates\"", "from = \"1.No_duplicate\"", "pipeline.toml:13:8: unknown stage \"1.No_duplicate\"; did you mean \"1.No_duplicates\"?");
-    check("from = \"1.No_duplicates\"\n", "", "pipeline.toml:10:1: stage \"flow/6.Photos_64px\" does not say where its pictures come from: add `from = \"…\"`");
-    check("use = \"original\"", "use = \"original\"\nfrom = \"x\"", "pipeline.toml:9:8: `original` finds the photos itself: it has no `from`");
+    check(
+        "from = \"1.No_duplicates\"",
+        "from = \"1.No_duplicate\"",
+        "pipeline.toml:13:8: unknown stage \"1.No_duplicate\"; did you mean \"1.No_duplicates\"?",
+    );
+    check(
+        "from = \"1.No_duplicates\"\n",
+        "",
+        "pipeline.toml:10:1: stage \"flow/6.Photos_64px\" does not say where its pictures come from: add `from = \"…\"`",
+    );
+    check(
+        "use = \"original\"",
+        "use = \"original\"\nfrom = \"x\"",
+        "pipeline.toml:9:8: `original` finds the photos itself: it has no `from`",
+    );
     check("name = \"0.ORIGINAL\"\n", "", "pipeline.toml:6:1: this stage has no name");
     check("seed = 5", "sead = 5", "pipeline.toml:4:1: unknown key \"sead\"; did you mean \"seed\"?");
     check("seed = 5", "seed = -5", "pipeline.toml:4:8: seed: expected a whole number from 0 up");
@@ -67,7 +83,7 @@ fn mistakes_point_at_the_line_and_name_the_nearest_word() {
     check("[[stage]]", "[stage]", "pipeline.toml:");
     check("name = \"flow/6.Photos_64px\"", "name = \"../x\"", "pipeline.toml:11:8: \"../x\" cannot be a folder below `data/`");
     check("name = \"flow/6.Photos_64px\"", "name = \"0.original\"", "pipeline.toml:10:1: there are two stages called \"0.original\"");
-    check("name = \"flow/6.Photos_64px\"", "name = \"0.ORIGINAL/in\"", "pipeline.toml:16:1: the folder of");
+    check("name = \"flow/6.Photos_64px\"", "name = \"0.ORIGINAL/in\"", "pipeline.toml:10:1: the folder of");
     check("seed = 5", "seed = ", "pipeline.toml:4:");
 }
 

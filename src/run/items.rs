@@ -93,10 +93,8 @@ fn items_in(run: &Run<'_>, from: usize) -> usize {
 
 /// Works through everything that the stale stages have to do.
 fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
-    let mut branches: Vec<Branch> = stale
-        .iter()
-        .map(|&stage| Branch { stage, children: Vec::new(), bin: Mutex::default(), busy: AtomicU64::new(0) })
-        .collect();
+    let mut branches: Vec<Branch> =
+        stale.iter().map(|&stage| Branch { stage, children: Vec::new(), bin: Mutex::default(), busy: AtomicU64::new(0) }).collect();
     // Stages outside the group, or fresh ones inside it, whose manifests the tasks begin with.
     let mut roots: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for at in 0..branches.len() {
@@ -136,7 +134,8 @@ fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
         }
         Ok(())
     })?;
-    let inputs: HashMap<usize, Digest> = roots.keys().map(|from| (*from, if run.is_shelved(*from) { run.shelved(*from).digest } else { output_of(run, *from) })).collect();
+    let inputs: HashMap<usize, Digest> =
+        roots.keys().map(|from| (*from, if run.is_shelved(*from) { run.shelved(*from).digest } else { output_of(run, *from) })).collect();
     Ok(wave.products(run, inputs))
 }
 
@@ -220,9 +219,8 @@ impl Wave<'_> {
     /// Runs the stage's code on one item, stores what it puts out and records the action.
     fn compute(&self, stage: usize, item: &Item, lazy: &Lazy<'_>, asked: &decide::Asked) -> Result<(Outcome, Vec<Option<Picture>>)> {
         let Built::Item(code) = &self.project.node(stage)?.built else { return Ok((Outcome::Keep(Vec::new()), Vec::new())) };
-        let looked = lazy.look(code.working_side(), |picture| {
-            caught(|| code.apply(&Input { digest: item.digest, picture, inputs: &asked.inputs }))
-        })?;
+        let looked = lazy
+            .look(code.working_side(), |picture| caught(|| code.apply(&Input { digest: item.digest, picture, inputs: &asked.inputs })))?;
         let verdict = match looked.and_then(|applied| applied) {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(error)) => return Err(Error::stage(&self.project.pipeline.stages[stage].name, error)),

@@ -60,7 +60,8 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
             }
             let began = Instant::now();
             let lazy = Lazy::file(project, &run.originals, item.digest);
-            let looked = lazy.look(code.working_side(), |picture| caught(|| code.fact(&Input { digest: item.digest, picture, inputs: &[] })))?;
+            let looked =
+                lazy.look(code.working_side(), |picture| caught(|| code.fact(&Input { digest: item.digest, picture, inputs: &[] })))?;
             let fact = match looked.and_then(|fact| fact) {
                 Ok(Ok(fact)) => Ok(fact),
                 Ok(Err(error)) => return Err(Error::stage(name, error)),

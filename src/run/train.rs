@@ -24,7 +24,8 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let items_in = run.shelved(from).items;
     let dataset = dataset(run, from, &name)?;
     let (key, known) = decide::whole(run.project, stage, &dataset)?;
-    let product = |folder: String, computed, busy| Product { stage, input: dataset, items_in, made: Made::Training { folder, computed }, busy };
+    let product =
+        |folder: String, computed, busy| Product { stage, input: dataset, items_in, made: Made::Training { folder, computed }, busy };
     if let Some(Outcome::Trained { folder }) = known
         && !run.options.train_again
         && run.project.workspace.root().join(&folder).join("checkpoints").is_dir()

@@ -9,8 +9,8 @@ use std::{
 };
 
 use catgen_api::{
-    BuildContext, Facts, Input, Item, ItemStage, Kind, Made, Output, Param, ParamKind, Params, Picture, Reason, SetStage, SetVerdict, Shape, StageError,
-    Verdict,
+    BuildContext, Facts, Input, Item, ItemStage, Kind, Made, Output, Param, ParamKind, Params, Picture, Reason, SetStage, SetVerdict,
+    Shape, StageError, Verdict,
 };
 use catgen_picture::{Rgb, RgbImage};
 use catgen_pipe::{
@@ -33,15 +33,18 @@ fn ran(workspace: &Path, kind: &'static str) {
 const COPIES: Param = Param { name: "copies", kind: ParamKind::Whole { default: 3, min: 1, max: 50 }, doc: "pictures per item" };
 const NOTHING: Param = Param { name: "nothing", kind: ParamKind::Whole { default: 0, min: 0, max: 9 }, doc: "read, and changes no pixel" };
 
-const DARKEN: Kind = Kind { name: "darken", version: 1, shape: Shape::Item, random: false, summary: "halves every value", params: &[NOTHING] };
+const DARKEN: Kind =
+    Kind { name: "darken", version: 1, shape: Shape::Item, random: false, summary: "halves every value", params: &[NOTHING] };
 const COPY: Kind = Kind { name: "copy", version: 1, shape: Shape::Item, random: true, summary: "K pictures per item", params: &[COPIES] };
 const TINY: Kind = Kind { name: "tiny", version: 1, shape: Shape::Item, random: false, summary: "8 × 8", params: &[] };
-const UNIQUE: Kind = Kind { name: "unique", version: 1, shape: Shape::Set, random: false, summary: "one per red value", params: &[NOTHING] };
+const UNIQUE: Kind =
+    Kind { name: "unique", version: 1, shape: Shape::Set, random: false, summary: "one per red value", params: &[NOTHING] };
 
 /// The real kinds and the fake ones.
 pub(crate) fn kinds() -> Vec<Entry> {
     let mut kinds = STAGES.to_vec();
-    kinds.push(Entry::of_item(&DARKEN, |_, context| Ok(Box::new(Fake { kind: "darken", copies: 1, workspace: context.workspace.clone() }))));
+    kinds
+        .push(Entry::of_item(&DARKEN, |_, context| Ok(Box::new(Fake { kind: "darken", copies: 1, workspace: context.workspace.clone() }))));
     kinds.push(Entry::of_item(&TINY, |_, context| Ok(Box::new(Fake { kind: "tiny", copies: 1, workspace: context.workspace.clone() }))));
     kinds.push(Entry::of_item(&COPY, build_copy));
     kinds.push(Entry::of_set(&UNIQUE, |_, context| Ok(Box::new(Unique { workspace: context.workspace.clone() }))));
@@ -81,7 +84,11 @@ impl ItemStage for Fake {
                     copy
                 }
             };
-            Output { tag: if self.copies > 1 { format!("{k:02}") } else { String::new() }, made: Made::Picture(Picture::Rgb(picture)), facts: Facts::new() }
+            Output {
+                tag: if self.copies > 1 { format!("{k:02}") } else { String::new() },
+                made: Made::Picture(Picture::Rgb(picture)),
+                facts: Facts::new(),
+            }
         });
         Ok(Verdict::Keep(outputs.collect()))
     }

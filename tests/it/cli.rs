@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use insta::assert_snapshot;
 use crate::home::{Home, SMALL};
+use insta::assert_snapshot;
 
 #[test]
 fn a_mistake_in_the_pipeline_is_one_error_with_its_line_and_touches_nothing() {
@@ -74,7 +74,8 @@ fn without_the_trainer_everything_else_is_done_and_one_message_says_so() {
     assert_eq!(output.status.code(), Some(4), "{words}");
     assert!(words.contains("error: 7.Train: the trainer, `catgen-train`, is not on this machine"), "{words}");
     assert!(words.contains("hint: `make trainer`"), "{words}");
-    let lines: Vec<serde_json::Value> = String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.iter().filter(|line| line["event"] == "stage").count(), 8);
     assert_eq!(lines.last().unwrap()["status"], "failed");
     assert!(home.path("data/Export/images.npy").is_file());
@@ -87,7 +88,11 @@ fn init_makes_a_workspace_once() {
     assert!(home.path("cats/data/0.ORIGINAL").is_dir());
     let text = fs::read_to_string(home.path("cats/pipeline.toml")).unwrap();
     let said = home.fails(&["init", "cats"]);
-    assert!(said.starts_with("exit 2\nerror: cats/pipeline.toml exists already") || said.starts_with("exit 2\nerror: ./cats/pipeline.toml exists already"), "{said}");
+    assert!(
+        said.starts_with("exit 2\nerror: cats/pipeline.toml exists already")
+            || said.starts_with("exit 2\nerror: ./cats/pipeline.toml exists already"),
+        "{said}"
+    );
     assert_eq!(fs::read_to_string(home.path("cats/pipeline.toml")).unwrap(), text);
 }
 
@@ -116,7 +121,9 @@ fn the_json_lines_have_the_names_of_the_contract() {
     assert_eq!(rejected[0]["kind"], "duplicate");
     let runs = home.lines(&["runs", "--json"]);
     assert_eq!(names(&runs[0]), ["id", "status", "started", "seconds", "dataset", "metrics"]);
-    assert!(home.lines(&["status", "--json"]).iter().all(|line| line["state"] == "fresh"));
+    for line in home.lines(&["status", "--json"]) {
+        assert!(line["state"] == "fresh" && line["compute"] == 0 && line.get("reason").is_none(), "{line}");
+    }
 }
 
 #[test]
@@ -146,6 +153,27 @@ fn why_names_what_changed() {
 }
 
 #[test]
+fn a_decision_takes_one_photo_out_and_undone_it_comes_back() {
+    let home = Home::with_cats(SMALL, 4);
+    home.ok(&["run"]);
+    let count = |stage: &str| home.lines(&["inspect", stage, "--json"]).len();
+    let (before, small) = (count("4.Verified"), count("6.Photos_64px"));
+    let item = home.lines(&["inspect", "4.Verified", "--json"])[0].clone();
+    let name = item["name"].as_str().unwrap();
+    home.ok(&["verify", "reject", name]);
+    let lines = home.run(&[]);
+    let verified = lines.iter().find(|line| line["stage"] == "4.Verified").unwrap();
+    assert_eq!((verified["computed"].as_u64(), verified["rejected"].as_u64()), (Some(1), Some(1)), "one decision touches one photo");
+    assert_eq!(count("6.Photos_64px"), small - small / before);
+    assert_eq!(home.lines(&["inspect", "4.Verified", "--rejected", "--json"])[0]["kind"], "decision");
+    home.ok(&["verify", "undo", name]);
+    assert!(home.computed(&[]).iter().take(6).all(|computed| *computed == 0));
+    assert_eq!(count("6.Photos_64px"), small);
+    assert!(home.fails(&["verify", "reject", name, "nobody"]).starts_with("exit 2\nerror: no picture of this stage is called \"nobody\""));
+    home.ok(&["verify", "--json"]);
+}
+
+#[test]
 fn sheets_are_pictures() {
     let home = Home::with_cats(SMALL, 4);
     home.ok(&["run"]);
@@ -171,7 +199,8 @@ fn bad_input_is_rejected_with_its_reason_and_the_run_ends_well() {
     fs::write(photos.join("huge.png"), huge_png()).unwrap();
     let deep = image::DynamicImage::ImageRgb8(catgen_sample::draw(7439, 91).picture).into_rgb16();
     deep.save(photos.join("deep.png")).unwrap();
-    fs::write(photos.join("dot.png"), catgen_picture::encode_png(&catgen_picture::Picture::Rgb(catgen_picture::RgbImage::new(1, 1)))).unwrap();
+    fs::write(photos.join("dot.png"), catgen_picture::encode_png(&catgen_picture::Picture::Rgb(catgen_picture::RgbImage::new(1, 1))))
+        .unwrap();
     fs::write(photos.join("a name with spaces é.jpg"), &jpeg).unwrap();
     #[cfg(unix)]
     {
@@ -208,7 +237,9 @@ fn huge_png() -> Vec<u8> {
     let mut small = catgen_picture::encode_png(&catgen_picture::Picture::Rgb(catgen_picture::RgbImage::new(2, 2)));
     small[16..20].copy_from_slice(&60_000u32.to_be_bytes());
     small[20..24].copy_from_slice(&60_000u32.to_be_bytes());
-    let crc = !small[12..29].iter().fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())));
+    let crc = !small[12..29]
+        .iter()
+        .fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())));
     small[29..33].copy_from_slice(&crc.to_be_bytes());
     small
 }

@@ -2,9 +2,9 @@
 
 use std::fs;
 
+use crate::bench::{Bench, Listener, PIPELINE};
 use catgen_api::Draw;
 use catgen_pipe::{Error, plan::State};
-use crate::bench::{Bench, Listener, PIPELINE};
 
 /// Ten photos of ten colours.
 fn bench() -> Bench {

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catgen_api::{Digest, Draw};
 use crate::home::{Home, SMALL, TRAIN, has_trainer};
+use catgen_api::{Digest, Draw};
 
 fn start(home: &Home) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_catgen-pipe"));
@@ -22,7 +22,10 @@ fn results(home: &Home) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for root in ["data", ".catgen/manifests"] {
         for entry in walkdir::WalkDir::new(home.path(root)).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file()) {
-            found.insert(entry.path().strip_prefix(home.folder.path()).unwrap().to_string_lossy().into_owned(), fs::read(entry.path()).unwrap());
+            found.insert(
+                entry.path().strip_prefix(home.folder.path()).unwrap().to_string_lossy().into_owned(),
+                fs::read(entry.path()).unwrap(),
+            );
         }
     }
     found
@@ -95,7 +98,8 @@ fn a_training_killed_in_an_epoch_goes_on_from_its_last_checkpoint() {
     let mut child = start(&home);
     let deadline = Instant::now() + Duration::from_secs(120);
     let training = loop {
-        let found = fs::read_dir(home.path("runs")).unwrap().map(|run| run.unwrap().path().join("7.Train")).find(|folder| checkpoints(folder) >= 2);
+        let found =
+            fs::read_dir(home.path("runs")).unwrap().map(|run| run.unwrap().path().join("7.Train")).find(|folder| checkpoints(folder) >= 2);
         match found {
             Some(folder) => break folder,
             None => assert!(Instant::now() < deadline, "no checkpoint was written"),

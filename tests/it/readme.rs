@@ -38,19 +38,20 @@ fn the_commands_of_the_readme_run() {
                         run.args(["--set", &format!("{stage}.{set}")]);
                     }
                 }
-                run.args(["--set", "2.No_background.model=border"]);
                 if !has_trainer {
-                    run.args(["--until", "Export"]);
+                    run.args(["--until", "data_no_background/Export", "--until", "data_with_background/Export"]);
                 }
             }
             "train" => drop(run.args(["--set", "epochs=1", "--set", "width=4", "--set", "max_images=128"])),
             _ => {}
         }
         let output = run.output().unwrap();
-        let expected = if has_trainer || words[0] != "run" { Some(0) } else { output.status.code() };
-        assert_eq!(output.status.code(), expected, "catgen-pipe {command}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "catgen-pipe {command}\n{}", String::from_utf8_lossy(&output.stderr));
         if words[0] == "init" {
             dir = folder.path().join(words.get(1).unwrap_or(&"."));
+            // The stage that takes a network and its weights has tests of its own; a plain `cargo test` has no model file.
+            let pipeline = fs::read_to_string(dir.join("pipeline.toml")).unwrap();
+            fs::write(dir.join("pipeline.toml"), pipeline.replace("\"u2netp\"", "\"border\"")).unwrap();
         }
     }
     if skipped > 0 {

@@ -17,14 +17,32 @@ fn every_photo_is_accounted_for_and_known_duplicates_are_one_each() {
         }
     }
     // Few copies: what is tested is who goes on, not how often.
-    let args = ["--until", "6.Photos_64px", "--until", "3.Photos_64px", "--set", "5.Augmented_data.combine=each", "--set", "2.Augmented_data.combine=each"];
+    let args = [
+        "--until",
+        "6.Photos_64px",
+        "--until",
+        "3.Photos_64px",
+        "--set",
+        "5.Augmented_data.combine=each",
+        "--set",
+        "2.Augmented_data.combine=each",
+    ];
     let lines = home.run(&args);
     assert_eq!(lines[0]["items_in"], 251);
 
     let photos: BTreeSet<String> = files(&home.path("data/0.ORIGINAL"));
     for last in ["6.Photos_64px", "3.Photos_64px"] {
         let mut seen: BTreeSet<String> = names(&home, &["inspect", last, "--json"]);
-        for stage in ["0.ORIGINAL", "1.No_duplicates", "2.No_background", "3.Zoom_photos", "4.Verified", "5.Augmented_data", "2.Augmented_data", last] {
+        for stage in [
+            "0.ORIGINAL",
+            "1.No_duplicates",
+            "2.No_background",
+            "3.Zoom_photos",
+            "4.Verified",
+            "5.Augmented_data",
+            "2.Augmented_data",
+            last,
+        ] {
             seen.extend(names(&home, &["inspect", stage, "--rejected", "--json"]));
         }
         assert_eq!(seen, photos, "{last}");

@@ -97,7 +97,8 @@ fn name_below(folder: &Path, path: &Path) -> String {
         for chunk in part.as_os_str().as_encoded_bytes().utf8_chunks() {
             let valid = chunk.valid();
             for (at, letter) in valid.char_indices() {
-                let looks_escaped = letter == '%' && valid.as_bytes()[at + 1..].iter().take(2).filter(|b| b.is_ascii_hexdigit()).count() == 2;
+                let looks_escaped =
+                    letter == '%' && valid.as_bytes()[at + 1..].iter().take(2).filter(|b| b.is_ascii_hexdigit()).count() == 2;
                 if letter.is_control() || looks_escaped {
                     name.extend(letter.to_string().bytes().map(|byte| format!("%{byte:02X}")));
                 } else {

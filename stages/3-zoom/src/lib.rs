@@ -7,7 +7,7 @@
 //!
 //! **Read this crate before you write a stage.** All stages are made of the same parts, in this order:
 //!
-//! 1. the function, from a picture to a picture: here [`Zoom::window`] and [`crop`], with the finding in `subject.rs`;
+//! 1. the function, from a picture to a picture: here `Zoom::window` and `crop`, with the finding in `subject.rs`;
 //! 2. [`KIND`]: the name after `use =`, the version, the parameters with a line of documentation each;
 //! 3. [`build`]: the parameters checked and read into the stage's struct, and nothing expensive;
 //! 4. the trait, a thin wrapping: what else goes into the key, and the function's answer put into words and facts;

@@ -114,6 +114,9 @@ fn an_opaque_picture_is_cropped_to_what_differs_from_its_border() {
     }
     // A time stamp in the corner, and a subject that touches the edge, leave the border's colour what it is.
     check(&Case::of(opaque(100, 80, &[[0, 0, 3, 3], [40, 0, 30, 60]])), [40, 0, 30, 60]);
+    let mut stamped = opaque(100, 80, &[[30, 20, 25, 40]]);
+    [(0, 0), (1, 0), (0, 1)].iter().for_each(|(x, y)| stamped.put_pixel(*x, *y, Rgb([0; 3])));
+    check(&Case::of(stamped), [30, 20, 25, 40]);
     let set = [("colour_threshold", json!(40))];
     check(&Case { set: &set, ..Case::of(opaque(100, 80, &[[30, 20, 25, 40]])) }, [0, 0, 100, 80]);
 }

@@ -20,6 +20,6 @@ pub use manifest::{Manifest, ManifestError, Rejection};
 pub use nearest::nearest;
 pub use params::{Param, ParamKind, Params};
 pub use stage::{
-    BuildContext, Input, ItemStage, KeyInput, Kind, Made, Output, PackFile, PackedFile, PackStage, Reason, SetStage, SetVerdict, Shape,
+    BuildContext, Input, ItemStage, KeyInput, Kind, Made, Output, PackFile, PackStage, PackedFile, Reason, SetStage, SetVerdict, Shape,
     StageError, Verdict,
 };

@@ -97,11 +97,10 @@ impl Param {
                 let number = value.as_i64().ok_or_else(|| mismatch("a whole number"))?;
                 if (min..=max).contains(&number) { Ok(number.into()) } else { Err(format!("{number} is outside {min} to {max}")) }
             }
-            ParamKind::Number { min, max, .. } => {
-                limited(value.as_f64().ok_or_else(|| mismatch("a number"))?, min, max).map(Value::from)
-            }
+            ParamKind::Number { min, max, .. } => limited(value.as_f64().ok_or_else(|| mismatch("a number"))?, min, max).map(Value::from),
             ParamKind::Range { min, max, .. } => {
-                let pair: Option<Vec<f64>> = value.as_array().filter(|a| a.len() == 2).map(|a| a.iter().filter_map(Value::as_f64).collect());
+                let pair: Option<Vec<f64>> =
+                    value.as_array().filter(|a| a.len() == 2).map(|a| a.iter().filter_map(Value::as_f64).collect());
                 let pair = pair.filter(|pair| pair.len() == 2).ok_or_else(|| mismatch("two numbers, [low, high]"))?;
                 let (low, high) = (limited(pair[0], min, max)?, limited(pair[1], min, max)?);
                 if low <= high { Ok(vec![low, high].into()) } else { Err(format!("{low} is above {high}: write [low, high]")) }

@@ -1,0 +1,106 @@
+//! onnxruntime, through its library, which is loaded when it is first needed.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use ort::{
+    environment::Environment,
+    logging::LogLevel,
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
+    value::TensorRef,
+};
+
+use super::Runtime;
+use crate::u2net::SIDE;
+
+/// A process may have one environment, ever; the first stage to need it makes it.
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+
+/// The process's environment, from the library at `path` where there is none yet.
+pub(super) fn environment(path: &Path) -> Result<Environment, String> {
+    let mut slot = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(environment) = &*slot {
+        return Ok(environment.clone());
+    }
+    let builder = ort::init_from(path).map_err(said)?;
+    let environment = builder.with_name("catgen").with_telemetry(false).build().map_err(said)?;
+    environment.set_log_level(LogLevel::Error);
+    Ok(slot.insert(environment).clone())
+}
+
+/// A model, and the sessions that are not running just now.
+///
+/// A session serves one thread at a time, so there come to be as many as threads ever asked at once. For u2netp each costs
+/// about 450 MiB, nearly all of it room for the picture in work, kept for the next one: without onnxruntime's arena it would
+/// be 250 MiB and a quarter slower.
+pub(super) struct OnnxRuntime {
+    environment: Environment,
+    model: Vec<u8>,
+    idle: Mutex<Vec<Session>>,
+}
+
+impl OnnxRuntime {
+    /// The model in these bytes; opens the first session, so that a file that is no model is found out here.
+    pub(super) fn new(environment: Environment, model: Vec<u8>) -> Result<Self, String> {
+        let runtime = Self { environment, model, idle: Mutex::new(Vec::new()) };
+        let session = runtime.open()?;
+        runtime.put_back(session);
+        Ok(runtime)
+    }
+
+    fn open(&self) -> Result<Session, String> {
+        let builder = Session::builder(&self.environment).map_err(said)?;
+        single_threaded(builder)?.commit_from_memory(&self.model).map_err(said)
+    }
+
+    fn take(&self) -> Option<Session> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn put_back(&self, session: Session) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+}
+
+fn single_threaded(builder: SessionBuilder) -> Result<SessionBuilder, String> {
+    let builder = builder.with_intra_threads(1).map_err(said)?;
+    let builder = builder.with_inter_threads(1).map_err(said)?;
+    let builder = builder.with_optimization_level(GraphOptimizationLevel::Level3).map_err(said)?;
+    let builder = builder.with_deterministic_compute(true).map_err(said)?;
+    builder.with_log_level(LogLevel::Error).map_err(said)
+}
+
+/// The library's own words; its error types are large and of no other use here.
+fn said(error: impl fmt::Display) -> String {
+    error.to_string()
+}
+
+impl Runtime for OnnxRuntime {
+    fn run(&self, planes: Vec<f32>) -> Result<Vec<f32>, String> {
+        let mut session = match self.take() {
+            Some(session) => session,
+            None => self.open()?,
+        };
+        let answer = first_output(&mut session, &planes);
+        self.put_back(session);
+        answer
+    }
+}
+
+fn first_output(session: &mut Session, planes: &[f32]) -> Result<Vec<f32>, String> {
+    let shape = [1, 3, SIDE as usize, SIDE as usize];
+    if session.inputs().len() != 1 {
+        return Err(format!("it wants {} inputs", session.inputs().len()));
+    }
+    let input = TensorRef::from_array_view((shape, planes)).map_err(said)?;
+    let outputs = session.run(ort::inputs![input]).map_err(said)?;
+    let first = outputs.values().next().ok_or("it has no output")?;
+    let (_, values) = first.try_extract_tensor::<f32>().map_err(said)?;
+    Ok(values.to_vec())
+}

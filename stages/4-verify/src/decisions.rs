@@ -1,0 +1,162 @@
+//! What people decided about pictures: a file of JSON lines that is only ever appended to.
+//!
+//! ```text
+//! {"digest":"…","decision":"reject","who":"ada","when":"2026-03-01T10:00:00Z"}
+//! {"digest":"…","decision":"undo","who":"ada","when":"2026-03-01T10:00:05Z"}
+//! ```
+//!
+//! `digest` is that of the item as the stage before `verify` put it out, or that of the photo it comes from; the first is the
+//! stronger word, the second outlives a change of parameters. Of several lines about one digest the last counts, and `undo`
+//! counts as if there were none. Appending is what keeps everybody's history, and what a crash can hardly harm.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use catgen_api::{Digest, Item};
+use serde::{Deserialize, Serialize};
+
+/// One line of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Of the item or of its photo.
+    pub digest: Digest,
+    /// What was decided.
+    pub decision: Choice,
+    /// By whom; may be empty.
+    #[serde(default)]
+    pub who: String,
+    /// When, as RFC 3339; may be empty.
+    #[serde(default)]
+    pub when: String,
+}
+
+/// What can be decided about a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// It goes on, whatever its flags.
+    Accept,
+    /// It does not go on.
+    Reject,
+    /// Nothing was decided after all.
+    Undo,
+}
+
+impl Choice {
+    /// Its word in the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+/// The decisions that count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decisions(BTreeMap<Digest, Decision>);
+
+/// A decisions file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DecisionError {
+    /// The file system refused.
+    #[error("cannot read {path}: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A line is not a decision.
+    #[error("{path}, line {line}: this is not a decision: {detail}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What the parser said.
+        detail: String,
+    },
+}
+
+impl Decisions {
+    /// The decision about the item itself or, failing that, about its photo.
+    pub fn of(&self, item: &Item) -> Option<&Decision> {
+        self.get(&item.digest).or_else(|| self.get(&item.photo.digest))
+    }
+
+    /// The decision about this digest.
+    pub fn get(&self, digest: &Digest) -> Option<&Decision> {
+        self.0.get(digest)
+    }
+
+    /// All of them, in the order of their digests.
+    pub fn iter(&self) -> impl Iterator<Item = &Decision> {
+        self.0.values()
+    }
+}
+
+/// Reads the file at `path`; none at all means that nothing was decided.
+///
+/// # Errors
+/// A file that cannot be read, or a line that is not a decision; the message names it.
+pub fn load(path: &Path) -> Result<Decisions, DecisionError> {
+    let text = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Decisions::default()),
+        Err(error) => return Err(DecisionError::Io { path: path.to_owned(), error }),
+    };
+    let mut decisions = BTreeMap::new();
+    for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let decision: Decision = serde_json::from_slice(line).map_err(|error| {
+            // The parser counts lines too, from the start of what it was given: always 1 here, which would only confuse.
+            let detail = error.to_string();
+            let detail = detail.split(" at line ").next().unwrap_or(&detail).to_owned();
+            DecisionError::Line { path: path.to_owned(), line: at + 1, detail }
+        })?;
+        match decision.decision {
+            Choice::Undo => decisions.remove(&decision.digest),
+            Choice::Accept | Choice::Reject => decisions.insert(decision.digest, decision),
+        };
+    }
+    Ok(Decisions(decisions))
+}
+
+/// Adds one decision to the file at `path`, which is made where there is none, and waits until it is on the disk.
+///
+/// # Errors
+/// Whatever the file system answers.
+pub fn append(path: &Path, decision: &Decision) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    let mut line = serde_json::to_vec(decision)?;
+    line.push(b'\n');
+    if !ends_with_newline(&mut file)? {
+        line.insert(0, b'\n');
+    }
+    // One write for one line: two programs that append at once do not mix theirs.
+    file.write_all(&line)?;
+    file.sync_all()
+}
+
+/// Whether what follows starts a line: people's editors leave the last newline out.
+fn ends_with_newline(file: &mut fs::File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == [b'\n'])
+}
