@@ -102,5 +102,5 @@ pub fn freshness(project: &Project, stage: usize, input: &Digest, view: Option<(
 /// The stage could not be built.
 pub fn parameters_changed(project: &Project, stage: usize, state: &State) -> Result<Option<String>> {
     let short = project.pipeline.stages[stage].short_name();
-    Ok(project.node(stage)?.components.first_difference(&state.components, short))
+    Ok(project.node(stage)?.state_components.first_difference(&state.components, short))
 }

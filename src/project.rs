@@ -43,6 +43,8 @@ pub struct Node {
     pub components: Components,
     /// For a set stage: what is in the keys of its facts.
     pub fact_components: Components,
+    /// What must be as it was for the stage to be fresh: `components` and what the items' own inputs depend on.
+    pub state_components: Components,
 }
 
 impl Project {
@@ -63,7 +65,11 @@ impl Project {
         let nodes = pipeline.stages.iter().map(|stage| {
             let built = stage.entry.build(&stage.params, &context)?;
             let (components, fact_components) = components(stage, &built, pipeline.seed);
-            Ok(Node { built, components, fact_components })
+            let mut state_components = components.clone();
+            if let Built::Item(code) = &built {
+                code.watched().into_iter().for_each(|input| state_components.push(input.name, input.value));
+            }
+            Ok(Node { built, components, fact_components, state_components })
         });
         let nodes = nodes.collect();
         let store = Store::open(&workspace)?;

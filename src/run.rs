@@ -284,7 +284,7 @@ impl Run<'_> {
         };
         let unchanged = before.as_ref().filter(|before| before.output == output && report.computed == 0);
         let state = State {
-            components: self.project.node(product.stage)?.components.clone(),
+            components: self.project.node(product.stage)?.state_components.clone(),
             input: product.input,
             output,
             items: report.items_out,

@@ -48,7 +48,7 @@ pub fn train(tools: &Tools, job: &Job<'_>, stop: &(dyn Fn() -> bool + Sync), lis
     let options = job.out.join("options.in.json");
     write_whole(&options, &serde_json::to_vec_pretty(&job.options).expect("options are plain data"))?;
     let mut command = command(tools, job.stage)?;
-    command.arg("train").arg("--dataset").arg(&job.dataset).arg("--dataset-digest").arg(job.digest.to_string());
+    command.arg("train").arg("--supervised").arg("--dataset").arg(&job.dataset).arg("--dataset-digest").arg(job.digest.to_string());
     command.arg("--options").arg(&options).arg("--seed").arg(job.seed.to_string()).arg("--out").arg(&job.out);
     let mut ended = None;
     follow(command, job.stage, stop, &mut |event| {
@@ -109,8 +109,8 @@ fn command(tools: &Tools, stage: &str) -> Result<Command> {
 
 /// Runs the command to its end, handing on every event; what it says to people is kept for the case that it fails.
 ///
-/// The child's standard input is a line to us: `stop` asks it to write a checkpoint and end, and when it closes, because
-/// this process died, the child ends at once, so that no orphan trains on beside the next run.
+/// The child's standard input is a line to us: a word on it, or its closing because this process died, makes the child write
+/// a checkpoint and end, so that no orphan trains on beside the next run.
 fn follow(mut command: Command, stage: &str, stop: &(dyn Fn() -> bool + Sync), listen: &mut dyn FnMut(&Event)) -> Result<()> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let program = PathBuf::from(command.get_program());

@@ -11,7 +11,7 @@ use crate::{error::Result, key::Components};
 /// How a stage was when it was last finished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// What was in its keys apart from the items.
+    /// What was in its keys apart from the items, and what the items' own inputs depended on.
     pub components: Components,
     /// The digest of the manifest it read; for `original`, of nothing; for training, of the dataset.
     pub input: Digest,

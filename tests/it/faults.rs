@@ -92,8 +92,11 @@ fn a_training_killed_in_an_epoch_goes_on_from_its_last_checkpoint() {
     if !has_trainer("a_training_killed_in_an_epoch_goes_on_from_its_last_checkpoint") {
         return;
     }
-    let pipeline = format!("{SMALL}{}", TRAIN.replace("epochs = 2", "epochs = 400").replace("width = 4", "width = 8"));
-    let home = Home::with_cats(&pipeline, 6);
+    let epochs = 30;
+    let home = Home::with_cats(
+        &format!("{SMALL}{}", TRAIN.replace("epochs = 2", &format!("epochs = {epochs}")).replace("width = 4", "width = 8")),
+        6,
+    );
     home.ok(&["run", "--until", "Export"]);
     let mut child = start(&home);
     let deadline = Instant::now() + Duration::from_secs(120);
@@ -104,22 +107,35 @@ fn a_training_killed_in_an_epoch_goes_on_from_its_last_checkpoint() {
             Some(folder) => break folder,
             None => assert!(Instant::now() < deadline, "no checkpoint was written"),
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(10));
     };
     child.kill().unwrap();
     child.wait().unwrap();
-    // The orphaned trainer must end with its parent: else two would write here.
+    // The orphaned trainer ends with its parent: else two would write here.
+    let lines = || fs::read_to_string(training.join("stats.jsonl")).unwrap().lines().count();
     std::thread::sleep(Duration::from_millis(1500));
-    let stats = fs::read_to_string(training.join("stats.jsonl")).unwrap();
-    std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(fs::read_to_string(training.join("stats.jsonl")).unwrap(), stats, "the trainer works on without its parent");
-    let runs_before = home.lines(&["runs", "--json"]).len();
-    let epochs = stats.lines().count() + 3;
-    // A smaller goal, so that the test ends; epochs are no part of what a checkpoint must agree with.
-    fs::write(home.path("pipeline.toml"), pipeline.replace("epochs = 400", &format!("epochs = {epochs}"))).unwrap();
-    let words = String::from_utf8(home.output(&["run"]).stderr).unwrap();
-    assert!(runs_before >= 2 && words.contains("epoch"), "{words}");
-    fs::write(home.path("pipeline.toml"), &pipeline).unwrap();
+    let killed_at = lines();
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(lines(), killed_at, "the trainer works on without its parent");
+    assert!(killed_at < epochs, "it was done before it could be killed");
+
+    let output = home.output(&["run"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && words.contains("going on from step"), "{words}");
+    assert_eq!(lines(), epochs, "an epoch is missing or there twice");
+    let runs = home.lines(&["runs", "--json"]);
+    assert_eq!(runs.len(), 2, "the killed run goes on under its own id: {runs:?}");
+    assert_eq!(runs[1]["metrics"]["7.Train"]["epoch"], epochs);
+    assert_eq!(home.computed(&[]).last(), Some(&0), "a finished training is not done again");
+    // Another learning rate trains again and touches no picture.
+    let computed = home.computed(&["--set", "7.Train.learning_rate=0.001", "--set", "7.Train.epochs=1"]);
+    assert_eq!((computed.last(), computed[..8].iter().sum::<u64>()), (Some(&1), 0));
+    // The same seed draws the same picture, and `train` makes a new run.
+    home.ok(&["generate", "2", "--seed", "5", "-n", "3", "--out", "a"]);
+    home.ok(&["generate", "2", "--seed", "6", "-n", "1", "--out", "b"]);
+    assert_eq!(fs::read(home.path("a/seed-000006.png")).unwrap(), fs::read(home.path("b/seed-000006.png")).unwrap());
+    home.ok(&["train", "--set", "epochs=1"]);
+    assert_eq!(home.lines(&["runs", "--json"]).len(), 5);
 }
 
 fn checkpoints(folder: &Path) -> usize {

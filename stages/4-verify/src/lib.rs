@@ -24,7 +24,8 @@ pub mod decisions;
 mod measure;
 
 use catgen_api::{
-    BuildContext, Input, Item, ItemStage, KeyInput, Kind, Made, Output, Param, ParamKind, Params, Reason, Shape, StageError, Verdict,
+    BuildContext, Digest, Input, Item, ItemStage, KeyInput, Kind, Made, Output, Param, ParamKind, Params, Reason, Shape, StageError,
+    Verdict,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -181,6 +182,14 @@ const DECISION: &str = "decision";
 const NO_SUBJECT: &str = "no_subject";
 
 impl ItemStage for Verify {
+    fn watched(&self) -> Vec<KeyInput> {
+        let mut decided = String::new();
+        for decision in self.decisions.iter() {
+            decided.push_str(&format!("{} {}\n", decision.digest, decision.decision.word()));
+        }
+        vec![KeyInput { name: "decided".to_owned(), value: Digest::of(decided.as_bytes()).short() }]
+    }
+
     fn item_inputs(&self, item: &Item) -> Vec<KeyInput> {
         let mut inputs = Vec::new();
         // Only those that have one: a decision must touch no key but its own item's.

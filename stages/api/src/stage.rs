@@ -175,6 +175,12 @@ pub trait ItemStage: Send + Sync {
         Vec::new()
     }
 
+    /// What [`ItemStage::item_inputs`] depends on besides the item, such as a file of decisions: when it changes every
+    /// item is asked for its inputs again, and only those whose own inputs changed are worked on.
+    fn watched(&self) -> Vec<KeyInput> {
+        Vec::new()
+    }
+
     /// The longest side, in pixels, that the stage wants to see; `None` for full size.
     ///
     /// What arrives was made to fit by `catgen_picture::fit_within`, wherever it came from; a photo is decoded reduced,

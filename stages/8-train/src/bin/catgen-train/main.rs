@@ -1,0 +1,236 @@
+//! `catgen-train`: learns to draw pictures like those of a packed dataset, and draws them.
+//!
+//! Standard output carries events, one JSON object a line ([`catgen_train::Event`]); standard error is for people. Exit status:
+//! 0 done or stopped as asked, 2 options or dataset of no use, 1 anything else.
+//!
+//! | module | what |
+//! |---|---|
+//! | `train` | the loop, and what is around it |
+//! | `learner`, `network`, `adam`, `loss` | the two players |
+//! | `data`, `rng` | what goes in: pictures and random numbers |
+//! | `checkpoint`, `record`, `grid` | what comes out: files |
+//! | `generate` | pictures from a checkpoint |
+//! | `device`, `error` | where it runs, how it fails |
+//!
+//! What it refuses to do: touch pictures other than the packed ones. Cleaning, cropping and augmenting are other stages.
+
+mod adam;
+mod checkpoint;
+mod data;
+mod device;
+mod error;
+mod generate;
+mod grid;
+mod learner;
+mod loss;
+mod network;
+mod record;
+mod rng;
+mod train;
+
+use std::{
+    env, fs, io,
+    os::unix::process::CommandExt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    process::{self, ExitCode},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use catgen_api::Digest;
+use catgen_train::{Device, Event, TrainOptions};
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::{error::Failure, generate::Order, train::Job};
+
+#[derive(Debug, Parser)]
+#[command(name = "catgen-train", version = concat!(env!("CARGO_PKG_VERSION"), ", with libtorch ", env!("CATGEN_LIBTORCH_VERSION")))]
+#[command(about = "Learns to draw pictures like those of a packed dataset, and draws them")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train, or go on with the training in the folder
+    Train {
+        /// The packed dataset: a NumPy file of bytes, N × 3 × H × W
+        #[arg(long, value_name = "FILE.npy")]
+        dataset: PathBuf,
+        /// The BLAKE3 digest of that file; a file of other content is refused
+        #[arg(long, value_name = "HEX")]
+        dataset_digest: Digest,
+        /// The options: a JSON object with the parameters of the stage kind `train`
+        #[arg(long, value_name = "FILE.json")]
+        options: PathBuf,
+        /// What every random number depends on
+        #[arg(long)]
+        seed: u64,
+        /// The folder of the training: grids, statistics, checkpoints
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Threads to compute on; as many as the machine has where nothing is said
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+        threads: Option<u16>,
+        /// Stop, with a checkpoint, when standard input says so or closes: it closes when the engine dies
+        #[arg(long)]
+        supervised: bool,
+    },
+    /// Draw pictures with a trained generator
+    Generate {
+        /// A checkpoint, or the folder of a training: then its newest
+        #[arg(long, value_name = "FILE|DIR")]
+        checkpoint: PathBuf,
+        /// The first picture's seed; the next ones count up
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// How many pictures
+        #[arg(long, default_value_t = 64)]
+        count: u64,
+        /// Where `seed-000000.png` and so on go
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Where a sheet of all pictures goes [default: grid.png in the folder]
+        #[arg(long, value_name = "FILE.png")]
+        grid: Option<PathBuf>,
+        /// Where to compute
+        #[arg(long, value_enum, default_value = "auto")]
+        device: DeviceWord,
+        /// Threads to compute on; as many as the machine has where nothing is said
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+        threads: Option<u16>,
+    },
+    /// Print what libtorch is there and whether it sees a GPU, as JSON
+    Doctor,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DeviceWord {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    wait_asleep();
+    let cuda_half = device::open_cuda_half();
+    if let Err(what) = &cuda_half {
+        eprintln!("warning: no GPU can be used: {what}");
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    // tch panics where libtorch throws: that must end in an event, too. Nothing is used afterwards that it may have broken.
+    let ended = catch_unwind(AssertUnwindSafe(|| run(command, cuda_half.err(), &stop)));
+    let failure = match ended {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            Failure::broken(error::first_lines(text.unwrap_or("it failed without a word")), error::MEMORY_HINT)
+        }
+    };
+    let event = failure.event();
+    if let Event::Error { message, hint } = &event {
+        eprintln!("error: {message}\nhint: {hint}");
+    }
+    // A reader that is gone cannot be told; the exit status says it as well.
+    let _ = event.write(&mut io::stdout());
+    ExitCode::from(failure.exit_status())
+}
+
+fn run(command: Command, cuda_error: Option<String>, stop: &Arc<AtomicBool>) -> Result<(), Failure> {
+    // A reader that is gone is a reason to stop: its engine died, and another one may want to go on.
+    let mut say = |event: &Event| {
+        if event.write(&mut io::stdout()).is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    match command {
+        Command::Train { dataset, dataset_digest: digest, options, seed, out, threads, supervised } => {
+            stop_on_signal(stop)?;
+            if supervised {
+                stop_on_input(stop);
+            }
+            set_threads(threads);
+            let text = fs::read_to_string(&options)
+                .map_err(|error| Failure::unfit(format!("cannot read the options {}: {error}", options.display()), "give a JSON file"))?;
+            let options = TrainOptions::from_json(&text).map_err(|error| {
+                Failure::unfit(format!("the options {}: {error}", options.display()), "correct the `train` stage in pipeline.toml")
+            })?;
+            train::train(&Job { options, seed, dataset, digest, out }, &mut say, stop)
+        }
+        Command::Generate { checkpoint, seed, count, out, grid, device, threads } => {
+            set_threads(threads);
+            let device = match device {
+                DeviceWord::Auto => Device::Auto,
+                DeviceWord::Cpu => Device::Cpu,
+                DeviceWord::Cuda => Device::Cuda,
+            };
+            say(&generate::generate(&Order { checkpoint, seed, count, out, grid, device })?);
+            Ok(())
+        }
+        Command::Doctor => {
+            let cuda = tch::Cuda::is_available();
+            let report = json!({
+                "catgen_train": env!("CARGO_PKG_VERSION"),
+                "libtorch": device::LIBTORCH,
+                "cuda": cuda,
+                "cuda_devices": if cuda { tch::Cuda::device_count() } else { 0 },
+                "cuda_device": cuda.then(device::cuda_name).flatten(),
+                "cudnn": cuda && tch::Cuda::cudnn_is_available(),
+                "cuda_error": cuda_error,
+                "threads": tch::get_num_threads(),
+            });
+            io::Write::write_all(&mut io::stdout(), format!("{report}\n").as_bytes())
+                .map_err(|error| Failure::broken(format!("cannot print: {error}"), "look where the output goes"))
+        }
+    }
+}
+
+/// Makes the threads of libgomp sleep while they wait for one another, where nobody said otherwise.
+///
+/// By default they spin, which on a machine with other work doubles both the processor time and the time on the clock of a
+/// step, and hardly helps on an idle one. libgomp reads the variable as it is loaded, before `main`: so the program
+/// starts itself anew, as the same process. Where that fails it goes on as it is.
+fn wait_asleep() {
+    const POLICY: &str = "OMP_WAIT_POLICY";
+    if env::var_os(POLICY).is_none()
+        && let Ok(program) = env::current_exe()
+    {
+        let error = process::Command::new(program).args(env::args_os().skip(1)).env(POLICY, "PASSIVE").exec();
+        eprintln!("warning: cannot set {POLICY}: {error}");
+    }
+}
+
+fn set_threads(threads: Option<u16>) {
+    if let Some(threads) = threads {
+        tch::set_num_threads(threads.into());
+    }
+}
+
+/// Ctrl-C or SIGTERM end the training after the step that runs, with a checkpoint; a second one ends it at once.
+fn stop_on_signal(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
+    let stop = Arc::clone(stop);
+    ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            process::exit(130);
+        }
+        eprintln!("stopping after this step, with a checkpoint; once more to stop at once");
+    })
+    .map_err(|error| Failure::broken(format!("cannot listen for Ctrl-C: {error}"), "report this"))
+}
+
+/// A line on standard input, or its end, stops the training after the step that runs, with a checkpoint.
+fn stop_on_input(stop: &Arc<AtomicBool>) {
+    let stop = Arc::clone(stop);
+    std::thread::spawn(move || {
+        // Whatever comes, an error included, means the same.
+        let _ = io::stdin().read_line(&mut String::new());
+        stop.store(true, Ordering::Relaxed);
+    });
+}

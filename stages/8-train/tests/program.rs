@@ -1,0 +1,342 @@
+//! The program as the engine runs it: a child process, killed, stopped, resumed and misled.
+#![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use catgen_api::Digest;
+use catgen_train::{Event, Status};
+
+/// A folder with a dataset of 64 small pictures: discs of random place and colour, which quick tiny networks can begin to learn.
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+const OPTIONS: &str =
+    r#"{"width": 8, "latent": 16, "batch": 8, "epochs": 5, "samples": 9, "flip": true, "device": "cpu", "keep_checkpoints": 3}"#;
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        bench.write_dataset("dataset.npy", 64, 32);
+        fs::write(bench.path("options.json"), OPTIONS).unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write_dataset(&self, name: &str, count: usize, side: usize) {
+        let header = format!("{:<117}\n", format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, 3, {side}, {side}), }}"));
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(header.bytes());
+        for picture in 0..count {
+            let of = |prime: usize, range: usize| picture * prime % range;
+            let (cx, cy, radius) = (side / 4 + of(7, side / 2), side / 4 + of(11, side / 2), side / 8 + of(5, side / 4));
+            for channel in 0..3 {
+                let colour = (64 + (picture * (37 + channel * 16)) % 192) as u8;
+                for at in 0..side * side {
+                    let (x, y) = (at % side, at / side);
+                    let inside = x.abs_diff(cx).pow(2) + y.abs_diff(cy).pow(2) < radius * radius;
+                    bytes.push(if inside { colour } else { 240 });
+                }
+            }
+        }
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn train(&self, out: &str, more: &[&str]) -> Command {
+        let digest = Digest::of_file(&self.path("dataset.npy")).unwrap().to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_catgen-train"));
+        command.arg("train").arg("--dataset").arg(self.path("dataset.npy")).args(["--dataset-digest", &digest]);
+        command.arg("--options").arg(self.path("options.json")).args(["--seed", "7439"]).arg("--out").arg(self.path(out));
+        if !more.contains(&"--threads") {
+            command.args(["--threads", "1"]);
+        }
+        command.args(more);
+        command
+    }
+
+    /// Runs to the end and answers the events.
+    fn done(&self, out: &str, more: &[&str]) -> Vec<Event> {
+        let output = self.train(out, more).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        events(&output)
+    }
+
+    /// Starts it, and lets `act` end it once `when` was said that often.
+    fn interrupt(&self, out: &str, more: &[&str], when: fn(&Event) -> bool, times: usize, act: fn(&mut Child)) -> Vec<Event> {
+        let mut child = self.train(out, more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut seen = 0;
+        let mut said = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let event = Event::parse(&line.unwrap()).unwrap();
+            seen += usize::from(when(&event));
+            said.push(event);
+            if seen == times {
+                act(&mut child);
+                seen += 1;
+            }
+        }
+        child.wait().unwrap();
+        said
+    }
+
+    fn stats(&self, out: &str) -> String {
+        fs::read_to_string(self.path(out).join("stats.jsonl")).unwrap()
+    }
+
+    /// What an undisturbed training and a resumed one must have in common, to the byte.
+    fn assert_same(&self, a: &str, b: &str) {
+        assert_eq!(self.stats(a), self.stats(b));
+        let read = |out: &str, name: &str| fs::read(self.path(out).join(name)).unwrap();
+        let last = newest(&self.path(a));
+        for name in
+            [&format!("checkpoints/{last}.safetensors"), "samples/epoch-0005.png", "samples/epoch-0000.png", "reals.png", "options.json"]
+        {
+            assert!(read(a, name) == read(b, name), "{name} differs");
+        }
+    }
+}
+
+fn events(output: &Output) -> Vec<Event> {
+    String::from_utf8(output.stdout.clone()).unwrap().lines().map(|line| Event::parse(line).unwrap()).collect()
+}
+
+fn newest(out: &Path) -> String {
+    let names = fs::read_dir(out.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).max().unwrap()
+}
+
+fn resumed_from(events: &[Event]) -> Option<u64> {
+    match events.first() {
+        Some(Event::Start { resumed_from_step, .. }) => *resumed_from_step,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_checkpoint(event: &Event) -> bool {
+    matches!(event, Event::Checkpoint { .. })
+}
+
+fn kill(child: &mut Child) {
+    child.kill().unwrap(); // SIGKILL
+}
+
+fn terminate(child: &mut Child) {
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_training_says_and_leaves_what_it_promises() {
+    let bench = Bench::new();
+    let said = bench.done("out", &[]);
+    assert!(matches!(
+        said[0],
+        Event::Start { images: 64, side: 32, epochs: 5, steps_per_epoch: 8, steps: 40, resumed_from_step: None, .. }
+    ));
+    assert!(matches!(said.last(), Some(Event::Done { status: Status::Done, epochs: 5, steps: 40, images_seen: 320, .. })));
+    assert_eq!(said.iter().filter(|event| matches!(event, Event::Epoch { .. })).count(), 5);
+    let out = bench.path("out");
+    for name in ["options.json", "reals.png", "stats.jsonl", "timing.jsonl", "samples/epoch-0000.png", "samples/epoch-0005.png"] {
+        assert!(out.join(name).exists(), "{name}");
+    }
+    // The three newest, and nothing half-written.
+    let mut files: Vec<String> =
+        fs::read_dir(out.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    let kept = ["step-00000024", "step-00000032", "step-00000040"]
+        .into_iter()
+        .flat_map(|step| ["json", "safetensors"].map(|end| format!("{step}.{end}")));
+    assert!(files.iter().eq(kept.collect::<Vec<_>>().iter()), "{files:?}");
+    for event in &said {
+        if let Event::Epoch { grid: path, .. } | Event::Checkpoint { path, .. } = event {
+            assert!(path.starts_with("checkpoints/step-000000") || out.join(path).exists(), "{path}");
+        }
+    }
+    // Asked again it has nothing to do, and leaves everything as it is.
+    let stats = bench.stats("out");
+    let again = bench.done("out", &[]);
+    assert_eq!(resumed_from(&again), Some(40));
+    assert!(matches!(again[..], [Event::Start { .. }, Event::Done { status: Status::Done, steps: 40, .. }]));
+    assert_eq!(bench.stats("out"), stats);
+}
+
+#[test]
+fn killed_and_resumed_it_ends_with_the_same_bytes() {
+    let bench = Bench::new();
+    let threads = ["--threads", "2"];
+    bench.done("whole", &threads);
+    // Twice: in the second epoch or so, and in the middle of the fourth.
+    let first = bench.interrupt("killed", &threads, is_checkpoint, 1, kill);
+    assert!(!first.iter().any(|event| matches!(event, Event::Done { .. })), "it was faster than the kill");
+    let second = bench.interrupt("killed", &threads, is_checkpoint, 2, kill);
+    assert!(resumed_from(&second).is_some_and(|step| (8..40).contains(&step)));
+    let third = bench.done("killed", &threads);
+    assert!(resumed_from(&third).is_some_and(|step| step >= 16));
+    bench.assert_same("whole", "killed");
+}
+
+#[test]
+fn stopped_within_an_epoch_it_saves_goes_on_and_ends_with_the_same_bytes() {
+    let bench = Bench::new();
+    bench.done("whole", &[]);
+    let said = bench.interrupt("stopped", &[], is_checkpoint, 1, terminate);
+    let Some(Event::Done { status: Status::Stopped, steps, .. }) = said.last() else { panic!("{:?}", said.last()) };
+    assert!(matches!(said[said.len() - 2], Event::Checkpoint { step, .. } if step == *steps));
+    assert_eq!(resumed_from(&bench.done("stopped", &[])), Some(*steps));
+    bench.assert_same("whole", "stopped");
+}
+
+#[test]
+fn ended_by_max_images_it_can_be_prolonged() {
+    let bench = Bench::new();
+    bench.done("whole", &[]);
+    fs::write(bench.path("options.json"), OPTIONS.replace('{', r#"{"max_images": 155, "#)).unwrap();
+    let said = bench.done("short", &[]);
+    // 155 pictures are 20 steps of 8: two epochs and a half.
+    assert!(matches!(said.last(), Some(Event::Done { status: Status::Done, epochs: 2, steps: 20, images_seen: 160, .. })));
+    assert_eq!(bench.stats("short").lines().count(), 3);
+    bench.done("short", &[]);
+    assert_eq!(bench.stats("short").lines().count(), 3);
+    fs::write(bench.path("options.json"), OPTIONS).unwrap();
+    assert_eq!(resumed_from(&bench.done("short", &[])), Some(20));
+    bench.assert_same("whole", "short");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    let bench = Bench::new();
+    bench.done("whole", &[]);
+    bench.done("damaged", &[]);
+    let path = bench.path("damaged/checkpoints/step-00000040.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    fs::write(&path, bytes).unwrap();
+    let output = bench.train("damaged", &[]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("skipping the checkpoint"));
+    assert_eq!(resumed_from(&events(&output)), Some(32));
+    bench.assert_same("whole", "damaged");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_status_2() {
+    let bench = Bench::new();
+    bench.done("out", &[]);
+    let check = |out: &str, more: &[&str], said: &str| {
+        let output = bench.train(out, more).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let Some(Event::Error { message, .. }) = events(&output).pop() else { panic!("{said}: no error event") };
+        assert!(message.contains(said), "{message}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("hint: "));
+    };
+    fs::write(bench.path("options.json"), OPTIONS.replace("\"batch\": 8", "\"batch\": 16")).unwrap();
+    check("out", &[], "batch 8, not 16");
+    fs::write(bench.path("options.json"), r#"{"bach": 8}"#).unwrap();
+    check("new", &[], "did you mean \"batch\"?");
+    fs::write(bench.path("options.json"), OPTIONS.replace("cpu", "cuda")).unwrap();
+    if !doctor()["cuda"].as_bool().unwrap() {
+        check("new", &[], "sees none");
+    }
+    fs::write(bench.path("options.json"), OPTIONS).unwrap();
+    bench.write_dataset("dataset.npy", 65, 32);
+    check("out", &[], "dataset ");
+    bench.write_dataset("dataset.npy", 64, 48);
+    check("new", &[], "48 × 48");
+    fs::write(bench.path("dataset.npy"), "no").unwrap();
+    check("new", &[], "not a NumPy file");
+    let output = Command::new(env!("CARGO_BIN_EXE_catgen-train")).arg("train").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn losses_that_are_no_numbers_end_it_and_spare_the_checkpoint() {
+    let bench = Bench::new();
+    fs::write(
+        bench.path("options.json"),
+        OPTIONS.replace('{', r#"{"learning_rate": 1.0, "beta1": 0.0, "#).replace("\"epochs\": 5", "\"epochs\": 1"),
+    )
+    .unwrap();
+    bench.done("out", &[]);
+    // A weight that is no number, in a checkpoint that is whole: stands for a training gone wrong.
+    let folder = bench.path("out/checkpoints");
+    let path = folder.join("step-00000008.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let at = weights_begin(&bytes[8..8 + header]) + 8 + header;
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&path, &bytes).unwrap();
+    let card = fs::read_to_string(path.with_extension("json")).unwrap();
+    let mut card: serde_json::Value = serde_json::from_str(&card).unwrap();
+    card["tensors"] = Digest::of(&bytes).to_string().into();
+    fs::write(path.with_extension("json"), card.to_string()).unwrap();
+    let options = fs::read_to_string(bench.path("options.json")).unwrap();
+    fs::write(bench.path("options.json"), options.replace("\"epochs\": 1", "\"epochs\": 2")).unwrap();
+    let output = bench.train("out", &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let Some(Event::Error { message, hint }) = events(&output).pop() else { panic!("no error event") };
+    assert!(
+        message.contains("no longer a number") && hint.contains("step 8 is kept") && hint.contains("learning_rate"),
+        "{message} / {hint}"
+    );
+    assert_eq!(newest(&bench.path("out")), "step-00000008");
+}
+
+/// Where the numbers of the generator's first weights begin among the tensors, by the file's own table.
+fn weights_begin(table: &[u8]) -> usize {
+    let table: serde_json::Value = serde_json::from_slice(table).unwrap();
+    table["generator.main.0.weight"]["data_offsets"][0].as_u64().unwrap() as usize
+}
+
+#[test]
+fn a_reader_that_goes_away_stops_it_with_a_checkpoint() {
+    let bench = Bench::new();
+    fs::write(bench.path("options.json"), OPTIONS.replace("\"epochs\": 5", "\"epochs\": 300")).unwrap();
+    let mut child = bench.train("out", &[]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    reader.read_line(&mut String::new()).unwrap();
+    drop(reader);
+    assert!(child.wait().unwrap().success());
+    assert_ne!(newest(&bench.path("out")), "step-00002400", "it went on to the end");
+}
+
+#[test]
+fn a_seed_has_one_picture_whatever_is_drawn_beside_it() {
+    let bench = Bench::new();
+    bench.done("out", &[]);
+    let generate = |checkpoint: &str, seed: &str, count: &str, to: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_catgen-train"));
+        command.args(["generate", "--seed", seed, "--count", count, "--device", "cpu"]).arg("--checkpoint").arg(bench.path(checkpoint));
+        let output = command.arg("--out").arg(bench.path(to)).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let count: u64 = count.parse().unwrap();
+        assert!(matches!(events(&output)[..], [Event::Generated { count: found, step: 40, .. }] if found == count));
+    };
+    generate("out", "120", "7", "many");
+    generate("out/checkpoints/step-00000040.safetensors", "123", "1", "one");
+    let read = |name: &str| fs::read(bench.path(name)).unwrap();
+    assert_eq!(read("many/seed-000123.png"), read("one/seed-000123.png"));
+    assert_ne!(read("many/seed-000123.png"), read("many/seed-000124.png"));
+    assert!(bench.path("many/grid.png").exists());
+    assert_eq!(fs::read_dir(bench.path("many")).unwrap().count(), 8);
+}
+
+fn doctor() -> serde_json::Value {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_catgen-train")).arg("doctor").stdout(Stdio::piped()).spawn().unwrap();
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success());
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn the_doctor_knows_its_libtorch() {
+    assert_eq!(doctor()["libtorch"], "2.11.0");
+    assert!(doctor()["cuda"].is_boolean());
+}
