@@ -79,6 +79,9 @@ impl Store {
             let path = self.root.join(folder);
             fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
         }
+        for folder in [self.root.clone(), self.path("manifests"), self.path("views")] {
+            sweep(&folder)?;
+        }
         let format = self.root.join("format");
         if !format.exists() {
             write_whole(&format, FORMAT.as_bytes())?;
@@ -125,35 +128,35 @@ impl Store {
     }
 }
 
-/// Writes a file so that it is there whole or not at all: temp file, flushed to the disk, renamed.
+/// The start of the names of half-written files.
+const PART: &str = ".part-";
+
+/// Writes a file so that it is there whole or not at all: temp file, flushed to the disk, renamed. Only the holder of the
+/// workspace's lock writes, so the temp file's name needs no luck.
 ///
 /// # Errors
 /// The file system's.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let mut name = std::ffi::OsString::from(PART);
+    name.push(path.file_name().unwrap_or_default());
+    let part = folder.join(name);
     let write = || -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::with_prefix_in(".part-", folder)?;
+        let mut file = fs::File::create(&part)?;
         file.write_all(bytes)?;
-        file.as_file().sync_data()?;
-        let mode = fs::metadata(path).ok();
-        let file = file.persist(path)?;
-        match mode {
-            Some(old) => file.set_permissions(old.permissions()),
-            None => readable_by_all(&file),
-        }
+        file.sync_data()?;
+        fs::rename(&part, path)
     };
     write().map_err(Error::io("write", path))
 }
 
-/// Temp files are made private; what we publish has the usual mode.
-#[cfg(unix)]
-fn readable_by_all(file: &fs::File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_: &fs::File) -> io::Result<()> {
+/// Removes half-written files that an interrupted run left in a folder.
+fn sweep(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))?.filter_map(std::result::Result::ok) {
+        if entry.file_name().as_encoded_bytes().starts_with(PART.as_bytes()) {
+            fs::remove_file(entry.path()).map_err(Error::io("remove", entry.path()))?;
+        }
+    }
     Ok(())
 }

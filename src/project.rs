@@ -33,6 +33,7 @@ pub struct Project {
     /// How each stage was when it was last finished.
     pub states: States,
     actions: OnceLock<Actions>,
+    may_write: bool,
 }
 
 /// A stage ready to work, with what is in its keys.
@@ -74,11 +75,13 @@ impl Project {
         let nodes = nodes.collect();
         let store = Store::open(&workspace)?;
         let states = States::load(&store.path("stages.json"));
-        Ok(Self { workspace, pipeline, pipeline_text, overrides, nodes, tools, store, states, actions: OnceLock::new() })
+        Ok(Self { workspace, pipeline, pipeline_text, overrides, nodes, tools, store, states, actions: OnceLock::new(), may_write: false })
     }
 
-    /// Reads the stages' states again, after waiting for the right to write.
-    pub(crate) fn reload(&mut self) {
+    /// To be called once the workspace's lock is held: from here on actions may be recorded. Reads the stages' states again,
+    /// because another run may have just finished.
+    pub(crate) fn begin_writing(&mut self) {
+        self.may_write = true;
         self.states = States::load(&self.store.path("stages.json"));
         self.actions = OnceLock::new();
     }
@@ -99,19 +102,7 @@ impl Project {
         if let Some(actions) = self.actions.get() {
             return Ok(actions);
         }
-        let actions = Actions::open(&self.store.path("actions.log"), false)?;
-        Ok(self.actions.get_or_init(|| actions))
-    }
-
-    /// Opens the action cache for writing; needs the workspace's lock.
-    ///
-    /// # Errors
-    /// The file system's.
-    pub fn actions_for_writing(&self) -> Result<&Actions> {
-        if let Some(actions) = self.actions.get() {
-            return Ok(actions);
-        }
-        let actions = Actions::open(&self.store.path("actions.log"), true)?;
+        let actions = Actions::open(&self.store.path("actions.log"), self.may_write)?;
         Ok(self.actions.get_or_init(|| actions))
     }
 

@@ -109,8 +109,7 @@ pub(crate) enum Made {
 pub fn run(project: &mut Project, options: &Options, progress: &dyn Progress) -> Result<Summary> {
     let waiting = |by: &str| progress.report(Report::Warning(format!("waiting for another run in this workspace: {by}")));
     let _lock = project.workspace.lock(!options.no_wait, waiting)?;
-    // Only now: another run may have just finished some of the work.
-    project.reload();
+    project.begin_writing();
     project.store.prepare()?;
     let selected = select(project, options);
     check_before(project, &selected)?;

@@ -104,7 +104,7 @@ fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
             None => roots.entry(from).or_default().push(at),
         }
     }
-    let wave = Wave { project: run.project, originals: &run.originals, actions: run.project.actions_for_writing()?, branches };
+    let wave = Wave { project: run.project, originals: &run.originals, actions: run.project.actions()?, branches };
     let mut inputs = Vec::new();
     for (&from, readers) in &roots {
         let manifest = match run.is_shelved(from) {

@@ -61,6 +61,6 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     }
     let packed = Manifest::new(items, Vec::new());
     let digest = project.store.put_manifest(&packed)?;
-    project.actions_for_writing()?.put(&key, &Outcome::Packed { manifest: digest })?;
+    project.actions()?.put(&key, &Outcome::Packed { manifest: digest })?;
     product(Made::Manifest { manifest: packed, computed: items_in, reused: 0 }, began.elapsed())
 }

@@ -34,7 +34,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     }
     let manifest = run.manifest(from)?;
     let project = &*run.project;
-    let actions = project.actions_for_writing()?;
+    let actions = project.actions()?;
     let name = &project.pipeline.stages[stage].name;
     let code = code(project, stage)?;
 

@@ -31,7 +31,7 @@ pub(crate) struct Scan {
 
 pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let began = Instant::now();
-    let actions = run.project.actions_for_writing()?;
+    let actions = run.project.actions()?;
     let put = |key: &_, outcome: &_| actions.put(key, outcome);
     let progress = run.progress;
     let scan = scan(

@@ -9,7 +9,7 @@ use super::{Made, Product, Run};
 use crate::{
     Error,
     cache::actions::Outcome,
-    decide,
+    decide::{self, Freshness},
     error::Result,
     progress::Report,
     trainer::{self, Ended, Job},
@@ -23,12 +23,16 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let name = run.project.pipeline.stages[stage].name.clone();
     let items_in = run.shelved(from).items;
     let dataset = dataset(run, from, &name)?;
-    let (key, known) = decide::whole(run.project, stage, &dataset)?;
     let product =
         |folder: String, computed, busy| Product { stage, input: dataset, items_in, made: Made::Training { folder, computed }, busy };
-    if let Some(Outcome::Trained { folder }) = known
-        && !run.options.train_again
-        && run.project.workspace.root().join(&folder).join("checkpoints").is_dir()
+    let is_there = |folder: &String| run.project.workspace.root().join(folder).join("checkpoints").is_dir();
+    let last = run.project.states.get(&name).and_then(|state| state.folder.clone()).filter(is_there);
+    if let (Some(folder), Freshness::Fresh, false) = (last, run.freshness(stage, &dataset)?, run.options.train_again) {
+        return Ok(product(folder, false, Default::default()));
+    }
+    let (key, known) = decide::whole(run.project, stage, &dataset)?;
+    if let (Some(Outcome::Trained { folder }), false) = (known, run.options.train_again)
+        && is_there(&folder)
     {
         return Ok(product(folder, false, Default::default()));
     }
@@ -62,7 +66,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     if ended == Ended::Stopped {
         return Err(Error::Stopped);
     }
-    run.project.actions_for_writing()?.put(&key, &Outcome::Trained { folder: folder.clone() })?;
+    run.project.actions()?.put(&key, &Outcome::Trained { folder: folder.clone() })?;
     Ok(product(folder, true, began.elapsed()))
 }
 
