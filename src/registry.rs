@@ -10,12 +10,15 @@ pub struct Entry {
     build: Build,
 }
 
+/// A stage crate's `build`.
+pub type Builder<S> = fn(&Params, &BuildContext) -> Result<Box<S>, StageError>;
+
 #[derive(Clone, Copy)]
 enum Build {
     Source,
-    Item(fn(&Params, &BuildContext) -> Result<Box<dyn ItemStage>, StageError>),
-    Set(fn(&Params, &BuildContext) -> Result<Box<dyn SetStage>, StageError>),
-    Pack(fn(&Params, &BuildContext) -> Result<Box<dyn PackStage>, StageError>),
+    Item(Builder<dyn ItemStage>),
+    Set(Builder<dyn SetStage>),
+    Pack(Builder<dyn PackStage>),
     Train,
 }
 
@@ -48,12 +51,12 @@ pub const STAGES: &[Entry] = &[
 
 impl Entry {
     /// A kind that is not in [`STAGES`]: what the engine's own tests run with.
-    pub fn of_item(kind: &'static Kind, build: fn(&Params, &BuildContext) -> Result<Box<dyn ItemStage>, StageError>) -> Self {
+    pub fn of_item(kind: &'static Kind, build: Builder<dyn ItemStage>) -> Self {
         Self { kind, build: Build::Item(build) }
     }
 
     /// As [`Entry::of_item`], for a set stage.
-    pub fn of_set(kind: &'static Kind, build: fn(&Params, &BuildContext) -> Result<Box<dyn SetStage>, StageError>) -> Self {
+    pub fn of_set(kind: &'static Kind, build: Builder<dyn SetStage>) -> Self {
         Self { kind, build: Build::Set(build) }
     }
 

@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    ffi::OsString,
     path::{Path, PathBuf},
 };
 
@@ -61,6 +60,6 @@ fn trainer() -> Option<PathBuf> {
     let own = env::current_exe().ok();
     let beside = own.as_deref().and_then(Path::parent);
     let siblings = beside.into_iter().flat_map(|folder| [folder.to_owned(), folder.join("../release"), folder.join("../debug")]);
-    let path = env::var_os("PATH").unwrap_or_else(OsString::new);
+    let path = env::var_os("PATH").unwrap_or_default();
     siblings.chain(env::split_paths(&path)).map(|folder| folder.join(&name)).find(|path| path.is_file())
 }

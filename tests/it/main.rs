@@ -2,6 +2,8 @@
 //!
 //! One binary, so that it is linked once.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and its helpers with it")]
+
 mod bench;
 mod cli;
 mod engine;
