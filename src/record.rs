@@ -124,13 +124,13 @@ impl Record {
         &self.folder
     }
 
-    /// Notes what a stage did.
+    /// Notes what a stage did; written at once if it did anything, else with what comes next.
     ///
     /// # Errors
     /// The file system's.
     pub fn stage(&mut self, report: &StageReport) -> Result<()> {
         self.run.stages.push(report.clone());
-        self.save()
+        if report.computed + report.removed > 0 { self.save() } else { Ok(()) }
     }
 
     /// Notes how the run ended.

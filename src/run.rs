@@ -350,7 +350,8 @@ impl Run<'_> {
         };
         tell(&damage.missing, "was missing and is restored");
         tell(&damage.tampered, "was changed by somebody and is restored; what was there is in .catgen/set-aside");
-        tell(&damage.foreign, "is not ours and is moved to .catgen/set-aside; photos belong into the folder of the first stage");
+        let foreign: Vec<String> = damage.foreign.iter().map(|path| path.display().to_string()).collect();
+        tell(&foreign, "is not ours and is moved to .catgen/set-aside; photos belong into the folder of the first stage");
     }
 }
 

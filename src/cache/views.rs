@@ -11,6 +11,7 @@
 //! out once per run, not once per file.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
@@ -60,7 +61,7 @@ pub struct Damage {
     /// Are there and are not what was put there.
     pub tampered: Vec<String>,
     /// Are there and were never put there.
-    pub foreign: Vec<String>,
+    pub foreign: Vec<PathBuf>,
 }
 
 impl Damage {
@@ -92,10 +93,15 @@ impl View {
         let mut damage = Damage::default();
         let found = self.walk()?;
         let mut seen = HashSet::with_capacity(found.len());
-        for (name, stat) in &found {
-            match self.entries.get(name.as_str()) {
-                None => damage.foreign.push(name.clone()),
-                Some(entry) => {
+        for (path, stat) in &found {
+            // Names of ours are text: a path that is not is somebody else's.
+            let name = path.to_str().map(|name| match std::path::MAIN_SEPARATOR {
+                '/' => Cow::Borrowed(name),
+                other => Cow::Owned(name.replace(other, "/")),
+            });
+            match name.as_deref().and_then(|name| self.entries.get_key_value(name)) {
+                None => damage.foreign.push(path.clone()),
+                Some((name, entry)) => {
                     seen.insert(name.as_str());
                     if entry.seen != Some((stat.size, stat.mtime, stat.inode)) {
                         damage.tampered.push(name.clone());
@@ -104,9 +110,9 @@ impl View {
             }
         }
         damage.missing = self.entries.keys().filter(|name| !seen.contains(name.as_str())).cloned().collect();
-        for list in [&mut damage.missing, &mut damage.tampered, &mut damage.foreign] {
-            list.sort();
-        }
+        damage.missing.sort();
+        damage.tampered.sort();
+        damage.foreign.sort();
         Ok(damage)
     }
 
@@ -165,7 +171,7 @@ impl View {
             let ours =
                 announced.get(name).is_some_and(|entry| Digest::of_file(&self.folder.join(name)).is_ok_and(|found| found == entry.digest));
             if !ours {
-                self.move_aside(name)?;
+                self.move_aside(Path::new(name))?;
             }
         }
         for name in announced.keys().filter(|name| !after.contains_key(*name)) {
@@ -196,7 +202,7 @@ impl View {
     }
 
     /// Every file in the folder with its stat; clutter of file managers is passed over.
-    fn walk(&self) -> Result<Vec<(String, Stat)>> {
+    fn walk(&self) -> Result<Vec<(PathBuf, Stat)>> {
         let walk = WalkDir::new(&self.folder).min_depth(1).into_iter();
         let walk = walk.filter_entry(|entry| !catgen_original::is_clutter(entry.file_name().as_encoded_bytes()));
         let mut files = Vec::new();
@@ -213,22 +219,23 @@ impl View {
         }
         let stats = files.into_par_iter().with_min_len(256).filter_map(|path| {
             let stat = Stat::of(&fs::symlink_metadata(&path).ok()?);
-            let below = path.strip_prefix(&self.folder).ok()?;
-            let name = below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-            Some((name, stat))
+            let below = path.strip_prefix(&self.folder).ok()?.to_owned();
+            Some((below, stat))
         });
         Ok(stats.collect())
     }
 
     /// Moves a file that is not ours out of the way; it may be all that somebody has of it.
-    fn move_aside(&self, name: &str) -> Result<()> {
+    fn move_aside(&self, name: &Path) -> Result<()> {
         let from = self.folder.join(name);
         let mut to = self.set_aside.join(name);
         for n in 2.. {
             if !to.exists() {
                 break;
             }
-            to = self.set_aside.join(format!("{name}.{n}"));
+            let mut numbered = name.as_os_str().to_owned();
+            numbered.push(format!(".{n}"));
+            to = self.set_aside.join(numbered);
         }
         let parent = to.parent().expect("a path below set-aside has a parent");
         fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
@@ -372,7 +379,7 @@ mod tests {
             view.sync(&self.store, &digest, &wanted, &damage).unwrap();
             let view = self.view();
             assert!(view.shows(&digest) && view.damage().unwrap().is_none());
-            let mut found: Vec<_> = view.walk().unwrap().into_iter().map(|(name, _)| name).collect();
+            let mut found: Vec<_> = view.walk().unwrap().into_iter().map(|(path, _)| path.to_str().unwrap().to_owned()).collect();
             found.sort();
             assert_eq!(found, files.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
             for (name, text) in files {
@@ -404,7 +411,7 @@ mod tests {
         fs::write(folder.join("b.png"), "somebody's own").unwrap();
         fs::write(folder.join("x.txt"), "notes").unwrap();
         fs::write(folder.join(".DS_Store"), "clutter").unwrap();
-        bench.check(&files, &Damage { missing: names(&["a.png"]), tampered: names(&["b.png"]), foreign: names(&["x.txt"]) });
+        bench.check(&files, &Damage { missing: names(&["a.png"]), tampered: names(&["b.png"]), foreign: vec!["x.txt".into()] });
         let aside = bench.root.path().join(".catgen/set-aside/a%2Fb");
         assert_eq!(fs::read_to_string(aside.join("b.png")).unwrap(), "somebody's own");
         assert_eq!(fs::read_to_string(aside.join("x.txt")).unwrap(), "notes");

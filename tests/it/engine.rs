@@ -173,6 +173,8 @@ fn a_folder_that_somebody_changed_is_named_and_healed() {
     fs::remove_file(folder.join("cat2.png")).unwrap();
     fs::write(folder.join("cat2.png"), b"scribble").unwrap();
     fs::write(folder.join("mine.txt"), b"notes").unwrap();
+    #[cfg(unix)]
+    fs::write(folder.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"zo\xE9")), b"not text").unwrap();
     let listener = Listener::default();
     bench.try_run(&[], &listener).unwrap();
     assert_eq!(ran(&bench), [0; 4]);
