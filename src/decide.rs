@@ -1,6 +1,7 @@
 //! Hit or miss, and why: what `plan`, `run`, `status` and `why` all ask, so that they cannot disagree.
 
-use catgen_api::{Digest, Item, KeyInput};
+use catgen_api::{Digest, Item, KeyInput, Shape};
+use rayon::prelude::*;
 
 use crate::{
     Project,
@@ -11,6 +12,7 @@ use crate::{
     },
     error::Result,
     key::ActionKey,
+    pipeline::Stage,
     registry::Built,
 };
 
@@ -103,4 +105,21 @@ pub fn freshness(project: &Project, stage: usize, input: &Digest, view: Option<(
 pub fn parameters_changed(project: &Project, stage: usize, state: &State) -> Result<Option<String>> {
     let short = project.pipeline.stages[stage].short_name();
     Ok(project.node(stage)?.state_components.first_difference(&state.components, short))
+}
+
+/// The selected stages' folders and what is wrong with each: one `stat` a file, and most of what a run with nothing to do
+/// costs. None for `original`, whose folder is the user's, and for training.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn folders(project: &Project, selected: &[bool]) -> Result<Vec<Option<(View, Damage)>>> {
+    let look = |(stage, selected): (&Stage, &bool)| {
+        if !selected || matches!(stage.shape(), Shape::Source | Shape::Train) {
+            return Ok(None);
+        }
+        let view = View::load(&project.store, &stage.name, project.workspace.stage_folder(&stage.name));
+        let damage = view.damage()?;
+        Ok(Some((view, damage)))
+    };
+    project.pipeline.stages.par_iter().zip(selected).map(look).collect()
 }

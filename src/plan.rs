@@ -7,7 +7,6 @@
 use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
 use catgen_api::{Digest, Item, Manifest, Rejection, Shape};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -70,19 +69,8 @@ enum Forecast {
 /// # Errors
 /// A stage that cannot be built, or the store's.
 pub fn plan(project: &Project, selected: &[bool]) -> Result<Vec<PlanLine>> {
-    let views: Vec<Option<(View, Damage)>> = (0..selected.len())
-        .into_par_iter()
-        .map(|stage| {
-            let declared = &project.pipeline.stages[stage];
-            if !selected[stage] || matches!(declared.shape(), Shape::Source | Shape::Train) {
-                return Ok(None);
-            }
-            let view = View::load(&project.store, &declared.name, project.workspace.stage_folder(&declared.name));
-            let damage = view.damage()?;
-            Ok(Some((view, damage)))
-        })
-        .collect::<Result<_>>()?;
-    let mut planner = Planner { project, views, forecasts: (0..selected.len()).map(|_| None).collect() };
+    let mut planner =
+        Planner { project, views: decide::folders(project, selected)?, forecasts: (0..selected.len()).map(|_| None).collect() };
     (0..selected.len()).filter(|stage| selected[*stage]).map(|stage| planner.line(stage)).collect()
 }
 

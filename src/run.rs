@@ -114,35 +114,26 @@ pub fn run(project: &mut Project, options: &Options, progress: &dyn Progress) ->
     let selected = select(project, options);
     check_before(project, &selected)?;
     let record = Record::begin(project)?;
-    let stages = project.pipeline.stages.len();
-    let none = || (0..stages).map(|_| None).collect();
-    let mut run = Run {
-        project,
-        progress,
-        options,
-        record,
-        views: Vec::new(),
-        shelf: (0..stages).map(|_| None).collect(),
-        originals: Originals::default(),
-    };
-    run.views = none();
+    let shelf = (0..project.pipeline.stages.len()).map(|_| None).collect();
+    let mut run = Run { project, progress, options, record, views: Vec::new(), shelf, originals: Originals::default() };
     let ended = run.all(&selected);
     let status = match &ended {
         Ok(()) => Status::Done,
         Err(Error::Stopped) => Status::Stopped,
         Err(_) => Status::Failed,
     };
-    run.record.end(status, ended.as_ref().err().map(Error::to_string))?;
+    let noted = run.record.end(status, ended.as_ref().err().map(Error::to_string));
     let (id, seconds) = (run.record.run.id.clone(), run.record.seconds());
     progress.report(Report::Run { id: &id, status, seconds });
-    ended?;
+    // What stopped the run is the news, not that the same full disk takes no record of it.
+    ended.and(noted)?;
     Ok(Summary { id, status, seconds, stages: run.record.run.stages })
 }
 
 impl Run<'_> {
     /// The loop itself.
     fn all(&mut self, selected: &[bool]) -> Result<()> {
-        self.look_at_folders(selected)?;
+        self.views = decide::folders(self.project, selected)?;
         let taken = self.options.from.map(|from| self.project.pipeline.descendants(from));
         for group in groups(self.project, selected, taken.as_deref()) {
             if taken.as_ref().is_some_and(|after| !after[group[0]]) {
@@ -174,25 +165,6 @@ impl Run<'_> {
         let from = self.project.pipeline.stages[stage].from;
         let items_in = from.map_or(state.items + state.rejections, |from| self.shelved(from).items);
         Ok(Product { stage, input: state.input, items_in, made: Made::Nothing, busy: Duration::ZERO })
-    }
-
-    /// Finds out what is wrong with the stages' folders: one `stat` per file, and most of the cost of a run with nothing to do.
-    fn look_at_folders(&mut self, selected: &[bool]) -> Result<()> {
-        let project = &*self.project;
-        let has_view = |stage: usize| selected[stage] && !matches!(project.pipeline.stages[stage].shape(), Shape::Source | Shape::Train);
-        self.views = (0..project.pipeline.stages.len())
-            .into_par_iter()
-            .map(|stage| {
-                let name = &project.pipeline.stages[stage].name;
-                if !has_view(stage) {
-                    return Ok(None);
-                }
-                let view = View::load(&project.store, name, project.workspace.stage_folder(name));
-                let damage = view.damage()?;
-                Ok(Some((view, damage)))
-            })
-            .collect::<Result<_>>()?;
-        Ok(())
     }
 
     /// The manifest of a finished stage.

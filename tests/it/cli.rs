@@ -82,6 +82,13 @@ fn without_the_trainer_everything_else_is_done_and_one_message_says_so() {
 }
 
 #[test]
+fn the_sample_is_not_drawn_among_photos() {
+    let home = Home::new(SMALL);
+    home.ok(&["sample", "--count", "1"]);
+    assert!(home.fails(&["sample"]).starts_with("exit 2\nerror: data/0.ORIGINAL holds 1 files already"), "{}", home.fails(&["sample"]));
+}
+
+#[test]
 fn init_makes_a_workspace_once() {
     let home = Home::new(SMALL);
     home.ok(&["init", "cats"]);
