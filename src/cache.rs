@@ -111,7 +111,7 @@ impl Store {
         let bytes = manifest.to_bytes();
         let digest = Digest::of(&bytes);
         let path = self.root.join("manifests").join(digest.to_string());
-        if !path.exists() {
+        if !fs::read(&path).is_ok_and(|there| there == bytes) {
             write_whole(&path, &bytes)?;
         }
         Ok(digest)

@@ -2,6 +2,13 @@
 //!
 //! stdout is data, stderr is for people.
 
+/// The standard macro panics when standard error is closed or full; in this module it says what it can.
+macro_rules! eprintln {
+    ($($words:tt)*) => {
+        $crate::cli::output::say(format_args!($($words)*))
+    };
+}
+
 mod doctor;
 mod generate;
 mod init;
@@ -17,12 +24,16 @@ mod verify;
 mod why;
 
 use std::{
+    any::Any,
+    cell::RefCell,
+    panic::AssertUnwindSafe,
     path::PathBuf,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use clap::{Parser, Subcommand};
+use output::say;
 
 use crate::{Error, Project, Result, Workspace, pipeline::Override, registry::STAGES, tools::Tools};
 
@@ -64,9 +75,15 @@ enum Command {
 struct Context {
     dir: PathBuf,
     json: bool,
+    /// The decisions file of each `verify` stage of the project that was opened last.
+    decisions: RefCell<Vec<(String, PathBuf)>>,
 }
 
 impl Context {
+    fn new(dir: PathBuf, json: bool) -> Self {
+        Self { dir, json, decisions: RefCell::default() }
+    }
+
     fn workspace(&self) -> Result<Workspace> {
         Workspace::open(&self.dir)
     }
@@ -74,7 +91,18 @@ impl Context {
     fn project(&self, set: &[String]) -> Result<Project> {
         let workspace = self.workspace()?;
         let overrides = set.iter().map(|text| Override::parse(text).map_err(usage)).collect::<Result<Vec<_>>>()?;
-        Project::open(workspace, overrides, STAGES, Tools::find())
+        let project = Project::open(workspace, overrides, STAGES, Tools::find())?;
+        *self.decisions.borrow_mut() = verify::decisions_files(&project);
+        Ok(project)
+    }
+
+    /// A `verify` stage that cannot be built because of a line in its decisions file did not fail: somebody has to correct
+    /// that line, as in `pipeline.toml`.
+    fn blame(&self, error: Error) -> Error {
+        let Error::Stage { stage, .. } = &error else { return error };
+        let decisions = self.decisions.borrow();
+        let file = decisions.iter().find(|(name, _)| name == stage).map(|(_, file)| file);
+        file.and_then(|file| verify::bad_line(stage, file)).unwrap_or(error)
     }
 }
 
@@ -83,32 +111,49 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.verbose);
     quiet_panics();
-    let context = Context { dir: cli.dir, json: cli.json };
-    let done = match cli.command {
-        Command::Init(args) => init::run(&args, &context),
-        Command::Sample(args) => sample::run(&args, &context),
-        Command::Run(args) => run::run(&args, &context),
-        Command::Plan(args) => plan::run(&args, &context),
-        Command::Status(args) => plan::status(&args, &context),
-        Command::Inspect(args) => inspect::run(&args, &context),
-        Command::Verify(args) => verify::run(&args, &context),
-        Command::Why(args) => why::run(&args, &context),
-        Command::Train(args) => train::run(&args, &context),
-        Command::Runs(args) => runs::run(&args, &context),
-        Command::Generate(args) => generate::run(&args, &context),
-        Command::Stages(args) => stages::run(&args, &context),
-        Command::Doctor(args) => doctor::run(&args, &context),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
+    let context = Context::new(cli.dir, cli.json);
+    match caught(|| dispatch(cli.command, &context)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            let error = context.blame(error);
+            say(format_args!("error: {error}"));
             if let Some(hint) = error.hint() {
-                eprintln!("hint: {hint}");
+                say(format_args!("hint: {hint}"));
             }
             ExitCode::from(error.exit_code())
         }
+        Err(words) => {
+            say(format_args!("error: this is a mistake in the program ({words}): please report it"));
+            ExitCode::from(1)
+        }
     }
+}
+
+fn dispatch(command: Command, context: &Context) -> Result<()> {
+    match command {
+        Command::Init(args) => init::run(&args, context),
+        Command::Sample(args) => sample::run(&args, context),
+        Command::Run(args) => run::run(&args, context),
+        Command::Plan(args) => plan::run(&args, context),
+        Command::Status(args) => plan::status(&args, context),
+        Command::Inspect(args) => inspect::run(&args, context),
+        Command::Verify(args) => verify::run(&args, context),
+        Command::Why(args) => why::run(&args, context),
+        Command::Train(args) => train::run(&args, context),
+        Command::Runs(args) => runs::run(&args, context),
+        Command::Generate(args) => generate::run(&args, context),
+        Command::Stages(args) => stages::run(&args, context),
+        Command::Doctor(args) => doctor::run(&args, context),
+    }
+}
+
+/// What `work` answers, or the words of a panic in it or in a thread that worked for it.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    // Nothing that the work touched is looked at afterwards but what it noted of decisions files, which is whole or empty.
+    std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
+        Ok(words) => *words,
+        Err(panic) => panic.downcast::<&str>().map_or_else(|_| "a panic without words".to_owned(), |words| (*words).to_owned()),
+    })
 }
 
 /// A mistake on the command line.
@@ -119,7 +164,9 @@ fn usage(what: String) -> Error {
 fn start_log(verbose: u8) {
     let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
     let filter = tracing_subscriber::EnvFilter::try_from_env("CATGEN_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time().init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time();
+    // A log that cannot be written would be complained about on the same standard error, with a panic.
+    log.log_internal_errors(false).init();
 }
 
 /// A panic on one picture is caught and becomes a rejection with its words: the backtrace is only for those who ask.
@@ -143,9 +190,23 @@ fn stop_on_ctrl_c() {
         if STOP.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("stopping: finishing what is in flight (Ctrl-C again to stop at once)");
+        say("stopping: finishing what is in flight (Ctrl-C again to stop at once)");
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         tracing::warn!(%error, "Ctrl-C will stop at once");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::caught;
+
+    #[test]
+    fn a_panic_is_words_also_from_another_thread() {
+        assert_eq!(caught(|| 7), Ok(7));
+        assert_eq!(caught(|| -> u8 { panic!("a plain word") }), Err("a plain word".to_owned()));
+        let number = 7;
+        let threads = || rayon::join(|| (), || panic!("word {number}"));
+        assert_eq!(caught(threads).map(|_: ((), ())| ()), Err("word 7".to_owned()));
     }
 }

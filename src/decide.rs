@@ -71,7 +71,14 @@ pub fn fact(project: &Project, stage: usize, digest: &Digest) -> Result<(ActionK
 /// The store's.
 pub fn whole(project: &Project, stage: usize, input: &Digest) -> Result<(ActionKey, Option<Outcome>)> {
     let key = project.node(stage)?.components.key_for(input, &[]);
-    Ok((key, project.actions()?.get(&key)))
+    let known = project.actions()?.get(&key).filter(|outcome| match outcome {
+        Outcome::Packed { manifest } => {
+            let packed = project.store.manifest(manifest);
+            packed.is_some_and(|packed| packed.items.iter().all(|item| project.store.cas.has(&item.digest, item.bytes)))
+        }
+        _ => true,
+    });
+    Ok((key, known))
 }
 
 /// Whether the stage, reading the manifest `input`, has anything to do; for a stage with a folder, `view` and its `damage`.

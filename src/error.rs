@@ -17,7 +17,7 @@ pub enum Error {
     /// `pipeline.toml` is not as it should be.
     #[error(transparent)]
     Pipeline(#[from] Box<PipelineError>),
-    /// The command was called with something that does not exist here.
+    /// The command was called with something that does not exist here, or a stage is set to something it cannot do.
     #[error("{what}")]
     Usage {
         /// What is wrong.
@@ -44,6 +44,12 @@ pub enum Error {
         what: String,
         /// What to do.
         hint: String,
+    },
+    /// Something that the store should hold is gone or damaged; looking everything up again makes it again.
+    #[error("{what}")]
+    Lost {
+        /// What is gone.
+        what: String,
     },
     /// The user asked to stop; everything finished so far is kept.
     #[error("stopped")]
@@ -73,14 +79,16 @@ impl Error {
         move |source| Self::Io { doing, path, source }
     }
 
-    /// A stage's own error, under the stage's name.
+    /// A stage's own error, under the stage's name. A parameter of no use is a mistake in `pipeline.toml` or on the command
+    /// line, not a failure of the stage.
     pub fn stage(stage: &str, error: StageError) -> Self {
         let what = error.to_string();
-        let hint = match error {
-            StageError::Param { name, .. } => format!("change `{name}` of this stage in pipeline.toml"),
-            StageError::Missing { hint, .. } | StageError::Broken { hint, .. } => hint,
-        };
-        Self::Stage { stage: stage.to_owned(), what, hint }
+        match error {
+            StageError::Param { name, .. } => {
+                Self::Usage { what: format!("{stage}: {what}"), hint: format!("change `{name}` of this stage in pipeline.toml") }
+            }
+            StageError::Missing { hint, .. } | StageError::Broken { hint, .. } => Self::Stage { stage: stage.to_owned(), what, hint },
+        }
     }
 
     /// What to do about it.
@@ -90,6 +98,7 @@ impl Error {
             Self::Usage { hint, .. } | Self::Stage { hint, .. } | Self::Trainer { hint, .. } => {
                 Some(hint.clone()).filter(|hint| !hint.is_empty())
             }
+            Self::Lost { .. } => Some("delete the file `.catgen/stages.json` and run again: what is missing will be made again".to_owned()),
             Self::Stopped => Some("run again: it goes on from here".to_owned()),
             Self::Busy { .. } => Some("wait for it to end, or run without --no-wait to queue behind it".to_owned()),
             Self::Io { source, .. } => match source.kind() {
@@ -108,7 +117,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Pipeline(_) | Self::Usage { .. } => 2,
-            Self::Stage { .. } | Self::Io { .. } => 3,
+            Self::Stage { .. } | Self::Io { .. } | Self::Lost { .. } => 3,
             Self::Trainer { .. } => 4,
             Self::Busy { .. } => 5,
             // What shells say of a program that an interrupt ended.

@@ -10,7 +10,7 @@ use catgen_api::{Digest, Item, Manifest, Rejection, Shape};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Project,
+    Error, Project,
     cache::{
         actions::Outcome,
         views::{Damage, View},
@@ -97,6 +97,24 @@ impl Planner<'_> {
         let project = self.project;
         let declared = &project.pipeline.stages[stage];
         let before = project.states.get(&declared.name);
+        // What is missing on this machine is that stage's news; a mistake in the file is everybody's.
+        if let Err(error @ Error::Stage { .. }) = project.node(stage) {
+            self.forecasts[stage] = Some(Forecast::Open { items: Vec::new(), pending: HashMap::new() });
+            let state = if before.is_none() { State::Pending } else { State::Stale };
+            let hint = error.hint().map_or(String::new(), |hint| format!("; {hint}"));
+            let reason = Some(format!("{error}{hint}"));
+            return Ok(PlanLine {
+                stage: declared.name.clone(),
+                state,
+                reuse: 0,
+                compute: 0,
+                remove: 0,
+                exact: false,
+                reason,
+                seconds: None,
+            });
+        }
+        project.node(stage)?;
         let changed = before.map(|state| decide::parameters_changed(project, stage, state)).transpose()?.flatten();
         let mut line = PlanLine {
             stage: declared.name.clone(),
@@ -125,7 +143,17 @@ impl Planner<'_> {
                 (Some(old), Forecast::Settled { manifest, .. }) => {
                     manifest.get().map_or(0, |now| removed(&old.items, &photo_counts(&now.items)))
                 }
-                (Some(old), Forecast::Open { items, pending }) if declared.shape() != Shape::Pack => {
+                // Files made from all photos stay; pictures that it links go with their photos.
+                (Some(old), Forecast::Open { .. }) if declared.shape() == Shape::Pack => {
+                    let (input, pending) = self.input(stage);
+                    let mut counts = photo_counts(&input.items);
+                    counts.insert("", usize::MAX);
+                    for (photo, more) in &pending {
+                        *counts.entry(photo).or_default() += more;
+                    }
+                    removed(&old.items, &counts)
+                }
+                (Some(old), Forecast::Open { items, pending }) => {
                     let mut counts = photo_counts(items);
                     for (photo, more) in pending {
                         *counts.entry(photo).or_default() += more;
@@ -271,7 +299,9 @@ impl Planner<'_> {
             self.forecasts[stage] = Some(Forecast::Settled { digest: manifest, count, manifest: OnceCell::from(Arc::new(packed)) });
             return Ok(Counted { reuse: items_in, exact: true, ..Counted::default() });
         }
-        line.reason = line.reason.take().or_else(|| Some("the pictures it reads change".to_owned()));
+        if line.state == State::Stale {
+            line.reason = line.reason.take().or_else(|| Some("the pictures it reads change".to_owned()));
+        }
         self.forecasts[stage] = Some(Forecast::Open { items: Vec::new(), pending: HashMap::new() });
         Ok(Counted { compute: items_in, exact: self.is_exact(stage), ..Counted::default() })
     }

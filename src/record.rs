@@ -25,6 +25,7 @@ use crate::{
     cache::write_whole,
     error::Result,
     progress::{StageReport, Status},
+    run::Options,
 };
 
 /// The content of `run.json`. A field that an older program did not write is at its default.
@@ -44,7 +45,7 @@ pub struct RunRecord {
     /// The version of the program.
     #[serde(default)]
     pub version: String,
-    /// The digest of the pipeline's text and the overrides.
+    /// The digest of what it was asked to do: the pipeline's text, the overrides, which stages.
     pub asked: Digest,
     /// The overrides, as written.
     #[serde(default)]
@@ -78,9 +79,9 @@ impl Record {
     ///
     /// # Errors
     /// The file system's.
-    pub fn begin(project: &Project) -> Result<Self> {
+    pub fn begin(project: &Project, options: &Options) -> Result<Self> {
         let workspace = &project.workspace;
-        let asked = project.asked();
+        let asked = Digest::of(format!("{} {:?} {:?} {}", project.asked(), options.until, options.from, options.train_again).as_bytes());
         let last = list(workspace).into_iter().next_back();
         if let Some(mut run) = last.clone().filter(|run| matches!(run.status, Status::Running | Status::Stopped)) {
             if run.asked == asked {
@@ -117,6 +118,15 @@ impl Record {
         write_whole(&record.folder.join("pipeline.toml"), project.pipeline_text.as_bytes())?;
         record.save()?;
         Ok(record)
+    }
+
+    /// Removes the record of a run that touched nothing, unless it goes on with an earlier one.
+    pub fn discard(&self) {
+        if self.run.attempts == 1
+            && let Err(error) = fs::remove_dir_all(&self.folder)
+        {
+            tracing::warn!(%error, "cannot remove the record of a run that did nothing");
+        }
     }
 
     /// The folder of the run.

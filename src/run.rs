@@ -8,6 +8,7 @@ pub(crate) mod items;
 mod originals;
 mod pack;
 mod pictures;
+mod publish;
 pub(crate) mod set;
 pub(crate) mod source;
 pub(crate) mod train;
@@ -21,18 +22,17 @@ use std::{
 use catgen_api::{Digest, Item, Manifest, Shape};
 pub(crate) use originals::Originals;
 pub(crate) use pictures::Lazy;
-use rayon::prelude::*;
 
 use crate::{
     Error, Project,
     cache::{
-        states::State,
-        views::{Damage, View, Wanted},
+        states::States,
+        views::{Damage, View},
     },
     decide::{self, Freshness},
     error::Result,
     progress::{Progress, Report, StageReport, Status},
-    record::{self, Record},
+    record::Record,
 };
 
 /// What to run.
@@ -96,6 +96,8 @@ pub(crate) struct Product {
 pub(crate) enum Made {
     /// Nothing: it is as it was.
     Nothing,
+    /// Nothing, and nobody looked whether there was something to do: `--from` a later stage.
+    NotAsked,
     /// A manifest, with the counts of items computed and reused.
     Manifest { manifest: Manifest, computed: usize, reused: usize },
     /// A training in this folder, relative to the workspace.
@@ -112,17 +114,26 @@ pub fn run(project: &mut Project, options: &Options, progress: &dyn Progress) ->
     project.begin_writing();
     project.store.prepare()?;
     let selected = select(project, options);
-    check_before(project, &selected)?;
-    let record = Record::begin(project)?;
+    check_before(project, options, &selected)?;
+    let record = Record::begin(project, options)?;
     let shelf = (0..project.pipeline.stages.len()).map(|_| None).collect();
     let mut run = Run { project, progress, options, record, views: Vec::new(), shelf, originals: Originals::default() };
-    let ended = run.all(&selected);
+    let mut ended = run.all(&selected);
+    if let Err(Error::Lost { what }) = &ended {
+        progress.report(Report::Warning(format!("{what}; looking everything up again")));
+        run.forget();
+        ended = run.all(&selected);
+    }
     let status = match &ended {
         Ok(()) => Status::Done,
         Err(Error::Stopped) => Status::Stopped,
         Err(_) => Status::Failed,
     };
     let noted = run.record.end(status, ended.as_ref().err().map(Error::to_string));
+    if matches!(ended, Err(Error::Usage { .. })) && run.record.run.stages.is_empty() {
+        // Nothing was touched, so there is nothing to record.
+        run.record.discard();
+    }
     let (id, seconds) = (run.record.run.id.clone(), run.record.seconds());
     progress.report(Report::Run { id: &id, status, seconds });
     // What stopped the run is the news, not that the same full disk takes no record of it.
@@ -131,12 +142,20 @@ pub fn run(project: &mut Project, options: &Options, progress: &dyn Progress) ->
 }
 
 impl Run<'_> {
+    /// Makes every stage look up every item again, so that whatever the store lost is made again.
+    fn forget(&mut self) {
+        self.project.states = States::default();
+        self.shelf.fill_with(|| None);
+        self.record.run.stages.clear();
+    }
+
     /// The loop itself.
     fn all(&mut self, selected: &[bool]) -> Result<()> {
         self.views = decide::folders(self.project, selected)?;
-        let taken = self.options.from.map(|from| self.project.pipeline.descendants(from));
-        for group in groups(self.project, selected, taken.as_deref()) {
-            if taken.as_ref().is_some_and(|after| !after[group[0]]) {
+        self.drop_spoiled_blobs();
+        let asked = self.asked();
+        for group in groups(self.project, selected, &asked) {
+            if !asked[group[0]] {
                 let product = self.as_it_was(group[0])?;
                 self.publish(product)?;
                 continue;
@@ -155,6 +174,28 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The stages that are looked at, as a mask: with `--from`, that one and those after it. Photos are looked at all the same,
+    /// because stages after may need them; only `train` takes the dataset as it is.
+    fn asked(&self) -> Vec<bool> {
+        let stages = &self.project.pipeline.stages;
+        let Some(from) = self.options.from else { return vec![true; stages.len()] };
+        let mut asked = self.project.pipeline.descendants(from);
+        for (asked, stage) in asked.iter_mut().zip(stages) {
+            *asked |= stage.shape() == Shape::Source && !self.options.train_again;
+        }
+        asked
+    }
+
+    /// A blob that somebody changed through its link in a folder must not pass for what its name says.
+    fn drop_spoiled_blobs(&self) {
+        for (view, damage) in self.views.iter().flatten() {
+            for digest in view.spoiled_blobs(&self.project.store, damage) {
+                tracing::warn!(%digest, "a stored picture was changed through its link in a stage's folder; it will be made again");
+                self.project.store.cas.drop_blob(&digest);
+            }
+        }
+    }
+
     /// With `--from` a later stage: what this one put out when it was last finished.
     fn as_it_was(&self, stage: usize) -> Result<Product> {
         let name = &self.project.pipeline.stages[stage].name;
@@ -164,7 +205,7 @@ impl Run<'_> {
         })?;
         let from = self.project.pipeline.stages[stage].from;
         let items_in = from.map_or(state.items + state.rejections, |from| self.shelved(from).items);
-        Ok(Product { stage, input: state.input, items_in, made: Made::Nothing, busy: Duration::ZERO })
+        Ok(Product { stage, input: state.input, items_in, made: Made::NotAsked, busy: Duration::ZERO })
     }
 
     /// The manifest of a finished stage.
@@ -173,12 +214,8 @@ impl Run<'_> {
         if let Some(manifest) = shelved.manifest.get() {
             return Ok(Arc::clone(manifest));
         }
-        let name = &self.project.pipeline.stages[stage].name;
-        let manifest = self.project.store.manifest(&shelved.digest).ok_or_else(|| Error::Stage {
-            stage: name.clone(),
-            what: "the list of its pictures is damaged or gone from the store".to_owned(),
-            hint: "delete `.catgen/stages.json` and run again: what is missing will be made again".to_owned(),
-        })?;
+        let lost = || Error::Lost { what: format!("the list of what {} put out is gone", self.project.pipeline.stages[stage].name) };
+        let manifest = self.project.store.manifest(&shelved.digest).ok_or_else(lost)?;
         Ok(Arc::clone(shelved.manifest.get_or_init(|| Arc::new(manifest))))
     }
 
@@ -186,8 +223,10 @@ impl Run<'_> {
         self.shelf[stage].as_ref().expect("stages run after those they read")
     }
 
-    pub(crate) fn is_shelved(&self, stage: usize) -> bool {
-        self.shelf[stage].is_some()
+    /// Puts on the shelf what a stage put out when it was last finished.
+    pub(crate) fn shelve_as_it_was(&mut self, stage: usize) {
+        let state = self.project.states.get(&self.project.pipeline.stages[stage].name).expect("only a stage with a state is as it was");
+        self.shelf[stage] = Some(Shelved { digest: state.output, items: state.items, manifest: OnceLock::new() });
     }
 
     /// The stage that `stage` reads.
@@ -197,133 +236,6 @@ impl Run<'_> {
 
     pub(crate) fn freshness(&self, stage: usize, input: &Digest) -> Result<Freshness> {
         decide::freshness(self.project, stage, input, self.views[stage].as_ref().map(|(view, damage)| (view, damage)))
-    }
-
-    /// Makes a stage's result the truth: blobs and actions flushed, manifest written, folder up to date, state noted.
-    fn publish(&mut self, product: Product) -> Result<()> {
-        let stage = &self.project.pipeline.stages[product.stage];
-        let name = stage.name.clone();
-        let before = self.project.states.get(&name).cloned();
-        let threads = rayon::current_num_threads().max(1);
-        let seconds = record::round(product.busy.as_secs_f64() / threads as f64);
-        let mut report = StageReport {
-            stage: name.clone(),
-            items_in: product.items_in,
-            items_out: 0,
-            reused: 0,
-            computed: 0,
-            removed: 0,
-            rejected: 0,
-            seconds,
-        };
-        let (output, folder) = match product.made {
-            Made::Nothing => {
-                let state = before.clone().expect("a stage is only fresh if it has a state");
-                report.items_out = state.items;
-                report.rejected = state.rejections;
-                report.reused = if stage.shape() == Shape::Item { state.items + state.rejections } else { product.items_in };
-                self.shelf[product.stage] = Some(Shelved { digest: state.output, items: state.items, manifest: OnceLock::new() });
-                self.show(product.stage)?;
-                (state.output, state.folder)
-            }
-            Made::Manifest { manifest, computed, reused } => {
-                (report.items_out, report.rejected) = (manifest.items.len(), manifest.rejections.len());
-                (report.computed, report.reused) = (computed, reused);
-                let digest = self.project.store.put_manifest(&manifest)?;
-                let old =
-                    before.as_ref().filter(|state| state.output != digest).and_then(|state| self.project.store.manifest(&state.output));
-                report.removed = old.map_or(0, |old| removed(&old.items, &photo_counts(&manifest.items)));
-                let items = manifest.items.len();
-                self.shelf[product.stage] = Some(Shelved { digest, items, manifest: OnceLock::from(Arc::new(manifest)) });
-                self.show(product.stage)?;
-                (digest, None)
-            }
-            Made::Training { folder, computed } => {
-                (report.computed, report.reused) = if computed { (1, 0) } else { (0, 1) };
-                report.items_out = 1;
-                (Digest::of(folder.as_bytes()), Some(folder))
-            }
-        };
-        if report.computed > 0 {
-            self.project.store.cas.sync()?;
-            self.project.actions()?.sync()?;
-        }
-        let seconds_per_item = match (report.computed, &before) {
-            (0, Some(before)) => before.seconds_per_item,
-            (0, None) => 0.0,
-            (computed, _) => product.busy.as_secs_f64() / computed as f64,
-        };
-        let unchanged = before.as_ref().filter(|before| before.output == output && report.computed == 0);
-        let state = State {
-            components: self.project.node(product.stage)?.state_components.clone(),
-            input: product.input,
-            output,
-            items: report.items_out,
-            rejections: report.rejected,
-            run: unchanged.map_or_else(|| self.record.run.id.clone(), |before| before.run.clone()),
-            folder,
-            seconds_per_item,
-        };
-        if self.project.states.put(&name, state) {
-            self.project.states.save(&self.project.store.path("stages.json"))?;
-        }
-        self.record.stage(&report)?;
-        self.progress.report(Report::Stage(&report));
-        Ok(())
-    }
-
-    /// Brings the stage's folder to what its manifest says.
-    fn show(&mut self, stage: usize) -> Result<()> {
-        let Some((view, damage)) = &self.views[stage] else { return Ok(()) };
-        let digest = self.shelved(stage).digest;
-        if view.shows(&digest) && damage.is_none() {
-            return Ok(());
-        }
-        let name = self.project.pipeline.stages[stage].name.clone();
-        let healed = damage.clone();
-        let known_before = self.project.states.get(&name).is_some_and(|state| view.shows(&state.output));
-        let manifest = self.manifest(stage)?;
-        let wanted: Vec<Wanted> =
-            manifest.items.iter().map(|item| Wanted { name: item.name.clone(), digest: item.digest, bytes: item.bytes }).collect();
-        self.store_photos(&name, &wanted)?;
-        let (view, damage) = self.views[stage].as_mut().expect("it was there a moment ago");
-        view.sync(&self.project.store, &digest, &wanted, damage)?;
-        *damage = Damage::default();
-        if known_before {
-            self.tell_of(&name, &healed);
-        }
-        Ok(())
-    }
-
-    /// Photos that a folder shows are stored first, as a copy: the user may edit or delete the original at any time.
-    fn store_photos(&self, stage: &str, wanted: &[Wanted]) -> Result<()> {
-        wanted.par_iter().filter(|file| !self.project.store.cas.has(&file.digest, file.bytes)).try_for_each(|file| {
-            let stored = match self.originals.path(&file.digest) {
-                Some(path) => self.project.store.cas.adopt_copy(path, &file.digest, file.bytes)?,
-                None => false,
-            };
-            if stored {
-                return Ok(());
-            }
-            Err(Error::Stage {
-                stage: stage.to_owned(),
-                what: format!("{} was changed or removed while it was being worked on", file.name),
-                hint: "run again: the photo as it is now will be taken".to_owned(),
-            })
-        })
-    }
-
-    fn tell_of(&self, stage: &str, damage: &Damage) {
-        let tell = |names: &[String], what: &str| {
-            if let [first, rest @ ..] = names {
-                let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-                self.progress.report(Report::Warning(format!("data/{stage}: {first}{more} {what}")));
-            }
-        };
-        tell(&damage.missing, "was missing and is restored");
-        tell(&damage.tampered, "was changed by somebody and is restored; what was there is in .catgen/set-aside");
-        let foreign: Vec<String> = damage.foreign.iter().map(|path| path.display().to_string()).collect();
-        tell(&foreign, "is not ours and is moved to .catgen/set-aside; photos belong into the folder of the first stage");
     }
 }
 
@@ -346,22 +258,25 @@ fn select(project: &Project, options: &Options) -> Vec<bool> {
 }
 
 /// Whatever can be known to fail is said before anything is touched.
-fn check_before(project: &Project, selected: &[bool]) -> Result<()> {
+fn check_before(project: &Project, options: &Options, selected: &[bool]) -> Result<()> {
     for stage in (0..selected.len()).filter(|stage| selected[*stage]) {
         project.node(stage)?;
+    }
+    if let Some(from) = options.from.filter(|from| !selected[*from]) {
+        let name = &project.pipeline.stages[from].name;
+        let what = format!("--from {name} and --until leave nothing to do: {name} comes after it");
+        return Err(Error::Usage { what, hint: String::new() });
     }
     Ok(())
 }
 
-/// The selected stages in order, item stages that follow one another together; `taken` are those after `--from`.
-fn groups(project: &Project, selected: &[bool], taken: Option<&[bool]>) -> Vec<Vec<usize>> {
+/// The selected stages in order, item stages that follow one another together if they are asked.
+fn groups(project: &Project, selected: &[bool], asked: &[bool]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let is_item = |stage: usize| project.pipeline.stages[stage].shape() == Shape::Item;
     for stage in (0..selected.len()).filter(|stage| selected[*stage]) {
         match groups.last_mut() {
-            Some(group) if is_item(stage) && is_item(group[0]) && taken.is_none_or(|taken| taken[stage] && taken[group[0]]) => {
-                group.push(stage)
-            }
+            Some(group) if is_item(stage) && is_item(group[0]) && asked[stage] && asked[group[0]] => group.push(stage),
             _ => groups.push(vec![stage]),
         }
     }

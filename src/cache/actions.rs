@@ -45,6 +45,11 @@ pub enum Outcome {
         /// The manifest.
         manifest: Digest,
     },
+    /// A training that began in this folder, relative to the workspace, and can go on there.
+    Training {
+        /// The folder.
+        folder: String,
+    },
     /// A training that was finished in this folder, relative to the workspace.
     Trained {
         /// The folder.

@@ -94,14 +94,20 @@ impl Cas {
     /// The blob's bytes, checked against its name.
     ///
     /// # Errors
-    /// The file system's; a blob whose content is not what its name says is dropped and reported as missing.
+    /// The file system's; [`Error::Lost`] for a blob that is not there or whose content is not what its name says: that one is
+    /// dropped, so that it is made again.
     pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.path(digest);
-        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::Lost { what: format!("the stored picture {} is gone", digest.short()) });
+            }
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
         if Digest::of(&bytes) != *digest {
             self.drop_blob(digest);
-            let damaged = io::Error::new(io::ErrorKind::InvalidData, "its content was changed; it was dropped and will be made again");
-            return Err(Error::io("use", path)(damaged));
+            return Err(Error::Lost { what: format!("the stored picture {} was damaged", digest.short()) });
         }
         Ok(bytes)
     }

@@ -116,21 +116,20 @@ impl View {
         Ok(damage)
     }
 
-    /// Whether every file named in `damage` can be healed from the store. A hard link that was written through has changed
-    /// the blob itself: such a blob is dropped, so that it is made again.
+    /// Whether every file named in `damage` can be healed from the store as it is.
     pub fn can_heal(&self, store: &Store, damage: &Damage) -> bool {
-        let whole = |name: &String, look_inside: bool| {
-            let Some(entry) = self.entries.get(name) else { return true };
-            let blob = store.cas.path(&entry.digest);
-            if look_inside && blob.exists() && !Digest::of_file(&blob).is_ok_and(|found| found == entry.digest) {
-                tracing::warn!(name, "the stored picture was changed through its link in the stage's folder; it will be made again");
-                store.cas.drop_blob(&entry.digest);
-            }
-            blob.exists()
+        let is_there = |name: &String| self.entries.get(name).is_none_or(|entry| store.cas.path(&entry.digest).exists());
+        damage.missing.iter().all(is_there) && damage.tampered.iter().all(is_there) && self.spoiled_blobs(store, damage).is_empty()
+    }
+
+    /// Blobs that were changed through a hard link in the folder: to be dropped, so that they are made again.
+    pub fn spoiled_blobs(&self, store: &Store, damage: &Damage) -> Vec<Digest> {
+        let entries = damage.tampered.iter().filter_map(|name| self.entries.get(name));
+        let spoiled = |digest: &Digest| {
+            let blob = store.cas.path(digest);
+            blob.exists() && !Digest::of_file(&blob).is_ok_and(|found| found == *digest)
         };
-        let missing = damage.missing.iter().filter(|name| !whole(name, false)).count();
-        let tampered = damage.tampered.iter().filter(|name| !whole(name, true)).count();
-        missing + tampered == 0
+        entries.map(|entry| entry.digest).filter(spoiled).collect()
     }
 
     /// Brings the folder to exactly `wanted`, healing the `damage` found in it before. What is not ours is moved aside.
@@ -163,20 +162,28 @@ impl View {
         self.manifest = None;
         self.save(None, &announced)?;
 
-        for name in &damage.foreign {
-            self.move_aside(name)?;
+        for path in &damage.foreign {
+            // Without an index (somebody deleted it) our own files look foreign, and their content tells. What the store holds,
+            // or is about to show here again, need not be kept twice.
+            let content = Digest::of_file(&self.folder.join(path)).ok();
+            let wanted = path.to_str().and_then(|name| after.get(name)).map(|entry| entry.digest);
+            if content.is_some_and(|content| wanted == Some(content) || store.cas.path(&content).exists()) {
+                remove(&self.folder.join(path))?;
+            } else {
+                self.move_aside(path)?;
+            }
         }
         for name in &damage.tampered {
             // One of ours that a kill left unindexed has the right content: only what somebody changed is worth keeping.
-            let ours =
-                announced.get(name).is_some_and(|entry| Digest::of_file(&self.folder.join(name)).is_ok_and(|found| found == entry.digest));
-            if !ours {
+            if !announced.get(name).is_some_and(|entry| self.holds(Path::new(name), entry)) {
                 self.move_aside(Path::new(name))?;
             }
         }
         for name in announced.keys().filter(|name| !after.contains_key(*name)) {
             remove(&self.folder.join(name))?;
         }
+        // Also those that stand where a file belongs.
+        self.remove_empty_folders();
         fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
         let folders: HashSet<&Path> = fresh.iter().filter_map(|file| Path::new(&file.name).parent()).collect();
         for folder in folders {
@@ -225,20 +232,21 @@ impl View {
         Ok(stats.collect())
     }
 
+    /// Whether the file has the content that the entry says.
+    fn holds(&self, path: &Path, entry: &Entry) -> bool {
+        Digest::of_file(&self.folder.join(path)).is_ok_and(|found| found == entry.digest)
+    }
+
     /// Moves a file that is not ours out of the way; it may be all that somebody has of it.
-    fn move_aside(&self, name: &Path) -> Result<()> {
-        let from = self.folder.join(name);
-        let mut to = self.set_aside.join(name);
-        for n in 2.. {
-            if !to.exists() {
-                break;
-            }
-            let mut numbered = name.as_os_str().to_owned();
-            numbered.push(format!(".{n}"));
-            to = self.set_aside.join(numbered);
-        }
-        let parent = to.parent().expect("a path below set-aside has a parent");
-        fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+    fn move_aside(&self, path: &Path) -> Result<()> {
+        let from = self.folder.join(path);
+        // What was moved there earlier may stand in the way, as a file or as a folder: then into the next one.
+        let folder = |n: u32| match n {
+            1 => self.set_aside.clone(),
+            n => PathBuf::from(format!("{}.{n}", self.set_aside.display())),
+        };
+        let free = |to: &PathBuf| !to.exists() && to.parent().is_some_and(|parent| fs::create_dir_all(parent).is_ok());
+        let to = (1..1000).map(|n| folder(n).join(path)).find(free).unwrap_or_else(|| self.set_aside.join(path));
         match fs::rename(&from, &to) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                 fs::copy(&from, &to).and_then(|_| fs::remove_file(&from)).map_err(Error::io("move aside", from))
@@ -444,7 +452,9 @@ mod tests {
         let damage = view.damage().unwrap();
         let shared = fs::read(bench.store.cas.path(&Digest::of(b"1"))).unwrap() == b"scribble";
         assert_eq!(view.can_heal(&bench.store, &damage), !shared);
-        assert_eq!(bench.store.cas.path(&Digest::of(b"1")).exists(), !shared, "the changed blob stayed");
+        let spoiled = view.spoiled_blobs(&bench.store, &damage);
+        assert_eq!(spoiled.len(), usize::from(shared));
+        spoiled.iter().for_each(|digest| bench.store.cas.drop_blob(digest));
         let wanted = bench.wanted(&[("a.png", "1")]);
         view.sync(&bench.store, &Digest::of(b"m"), &wanted, &damage).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "1");

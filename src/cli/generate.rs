@@ -52,16 +52,21 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     std::fs::create_dir_all(&out).map_err(Error::io("create", &out))?;
     let grid = args.grid.clone().unwrap_or_else(|| out.join("grid.png"));
     let draw = trainer::Draw { checkpoint: &checkpoint, seed: args.seed, count: args.count, out: &out, grid: &grid };
+    let mut drawn = Vec::new();
     trainer::generate(&Tools::find(), &draw, &mut |event| {
-        if let (Event::Generated { .. }, true) = (event, context.json) {
-            output::json(event);
+        if let Event::Generated { .. } = event {
+            drawn.push(event.clone());
         }
     })?;
-    eprintln!("drew {} pictures into {}; all of them on {}", args.count, out.display(), grid.display());
+    output::say(format_args!("drew {} pictures into {}; all of them on {}", args.count, out.display(), grid.display()));
+    // Only now: a reader that went away ends the program, and must not end the drawing.
+    if context.json {
+        drawn.iter().for_each(output::json);
+    }
     Ok(())
 }
 
-/// The folder of the training to draw with.
+/// The folder of the training to draw with, which is there.
 fn training(args: &Args, context: &Context) -> Result<PathBuf> {
     let workspace = context.workspace()?;
     let trained = |run: &RunRecord| !run.metrics.is_empty();
@@ -80,5 +85,13 @@ fn training(args: &Args, context: &Context) -> Result<PathBuf> {
         what: format!("run {} trained nothing{}", run.id, args.stage.as_ref().map_or(String::new(), |stage| format!(" called {stage}"))),
         hint: "`catgen-pipe runs` shows which did".to_owned(),
     })?;
-    Ok(workspace.root().join(folder))
+    let folder = workspace.root().join(folder);
+    let checkpoints = folder.join("checkpoints");
+    if let Some(gone) = [&folder, &checkpoints].into_iter().find(|folder| !folder.is_dir()) {
+        return Err(Error::Usage {
+            what: format!("the training of run {} is gone: {} does not exist", run.id, workspace.relative(gone)),
+            hint: "`catgen-pipe train` trains again; `--checkpoint FILE` draws with a checkpoint kept elsewhere".to_owned(),
+        });
+    }
+    Ok(folder)
 }

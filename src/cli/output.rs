@@ -1,7 +1,8 @@
 //! What people and programs see while a run goes on: bars on a terminal, lines otherwise, JSON lines for programs.
 
 use std::{
-    io::{IsTerminal, Write},
+    fmt::Display,
+    io::{self, ErrorKind, IsTerminal, Write},
     sync::{Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -12,16 +13,35 @@ use serde::Serialize;
 
 use crate::progress::{Progress, Report, StageReport, Status};
 
-/// Prints a line of data. A reader that went away (`| head`) ends the program without a fuss, as it does for other tools.
-pub(super) fn line(text: impl std::fmt::Display) {
-    if writeln!(std::io::stdout(), "{text}").is_err() {
-        std::process::exit(0);
+/// Prints a line of data, for a command that does nothing else. A reader that went away (`| head`) ends the program without a
+/// fuss, as it does for other tools; a full disk must not look like the end of the data.
+pub(super) fn line(text: impl Display) {
+    match try_line(text) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            say(format_args!("error: cannot write the output: {error}"));
+            std::process::exit(3);
+        }
     }
+}
+
+fn try_line(text: impl Display) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
+}
+
+/// Says a line to people. If nobody can hear it, because standard error is closed or its disk is full, the work still counts.
+pub(super) fn say(text: impl Display) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Prints a value as one JSON line.
 pub(super) fn json(value: &impl Serialize) {
-    line(serde_json::to_string(value).expect("what is printed is plain data"));
+    line(to_json(value));
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("what is printed is plain data")
 }
 
 /// Rows under each other, columns as wide as their widest cell; the first column to the left, numbers to the right.
@@ -54,6 +74,8 @@ struct Bar {
     done: u64,
     total: u64,
     names: String,
+    /// Whether JSON lines cannot be written any more: then the run goes on without them.
+    json_gone: bool,
 }
 
 /// How often a log that is no terminal gets a line about work that takes long.
@@ -61,12 +83,25 @@ const LINE_EVERY: Duration = Duration::from_secs(15);
 
 impl Output {
     pub(super) fn new(json: bool) -> Self {
-        let bar = Bar { bar: ProgressBar::hidden(), last_line: Instant::now(), done: 0, total: 0, names: String::new() };
-        Self { json, terminal: std::io::stderr().is_terminal(), bar: Mutex::new(bar) }
+        let bar = Bar { bar: ProgressBar::hidden(), last_line: Instant::now(), done: 0, total: 0, names: String::new(), json_gone: false };
+        Self { json, terminal: io::stderr().is_terminal(), bar: Mutex::new(bar) }
     }
 
     fn say(&self, bar: &Bar, text: &str) {
-        bar.bar.suspend(|| eprintln!("{text}"));
+        bar.bar.suspend(|| say(text));
+    }
+
+    /// Prints a JSON line if those are asked for. Work of hours does not end in its middle because nobody reads about it.
+    fn json(&self, bar: &mut Bar, value: &impl Serialize) {
+        if !self.json || bar.json_gone {
+            return;
+        }
+        if let Err(error) = try_line(to_json(value)) {
+            bar.json_gone = true;
+            if error.kind() != ErrorKind::BrokenPipe {
+                self.say(bar, &format!("note: cannot write the output, so the run goes on without it: {error}"));
+            }
+        }
     }
 
     fn begin(&self, bar: &mut Bar, names: String, total: u64, template: &str) {
@@ -118,13 +153,11 @@ impl Progress for Output {
                 bar.bar.inc(n as u64);
                 if !self.terminal && bar.last_line.elapsed() > LINE_EVERY {
                     bar.last_line = Instant::now();
-                    eprintln!("{}: {} of {}", bar.names, bar.done, bar.total);
+                    say(format_args!("{}: {} of {}", bar.names, bar.done, bar.total));
                 }
             }
             Report::Stage(stage) => {
-                if self.json {
-                    json(&Tagged { event: "stage", body: stage });
-                }
+                self.json(&mut bar, &Tagged { event: "stage", body: stage });
                 bar.bar.finish_and_clear();
                 self.say(&bar, &sentence(stage));
             }
@@ -132,11 +165,9 @@ impl Progress for Output {
             Report::Warning(text) => self.say(&bar, &format!("note: {text}")),
             Report::Run { id, status, seconds } => {
                 bar.bar.finish_and_clear();
-                if self.json {
-                    json(&Tagged { event: "run", body: &RunLine { id, status, seconds } });
-                }
+                self.json(&mut bar, &Tagged { event: "run", body: &RunLine { id, status, seconds } });
                 if status == Status::Done {
-                    eprintln!("done in {}: runs/{id}", duration(seconds));
+                    say(format_args!("done in {}: runs/{id}", duration(seconds)));
                 }
             }
         }

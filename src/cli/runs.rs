@@ -44,7 +44,7 @@ fn row(run: &RunRecord) -> Vec<String> {
     };
     let computed: usize = run.stages.iter().map(|stage| stage.computed).sum();
     let number = |value: &serde_json::Value, name: &str| value.get(name).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
-    let trained = run.metrics.iter().map(|(stage, metrics)| {
+    let trained = run.metrics.iter().filter(|(_, metrics)| metrics.get("epoch").is_some()).map(|(stage, metrics)| {
         let (epoch, d, g) = (number(metrics, "epoch"), number(metrics, "loss_d"), number(metrics, "loss_g"));
         format!("{stage}: epoch {epoch:.0}, loss D {d:.3} G {g:.3}")
     });

@@ -26,6 +26,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         hint: "`catgen-pipe init` writes a pipeline with one".to_owned(),
     })?;
     let folder = source::folder(&project, stage);
+    let there = catgen_original::find(&folder).len();
+    if there > 0 {
+        return Err(Error::Usage {
+            what: format!(
+                "{} holds {there} files already, and cartoons do not belong among your photos",
+                project.workspace.relative(&folder)
+            ),
+            hint: "draw into a fresh workspace: `catgen-pipe init try` and `catgen-pipe -C try sample`".to_owned(),
+        });
+    }
     let sample =
         catgen_sample::write(&folder, args.masks.as_deref(), args.count as usize, args.seed).map_err(Error::io("draw into", &folder))?;
     if context.json {

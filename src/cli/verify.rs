@@ -1,9 +1,12 @@
 //! `verify`: what waits for a person's eye, and what people decided.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+};
 
 use catgen_api::{Digest, Manifest};
-use catgen_verify::decisions::{self, Choice, Decision, Decisions};
+use catgen_verify::decisions::{self, Choice, Decision, DecisionError, Decisions};
 use serde_json::json;
 
 use super::{Context, inspect, output, run::stage};
@@ -43,16 +46,31 @@ struct Seen {
     name: String,
     photo: String,
     digest: Digest,
+    /// Unknown for one that was stopped and that the stage before does not put out any more.
+    photo_digest: Option<Digest>,
     flags: Vec<String>,
     on: bool,
+}
+
+impl Seen {
+    /// The decisions about it: about itself, which is the stronger word, and about its photo.
+    fn decisions<'a>(&self, decided: &'a Decisions) -> impl Iterator<Item = &'a Decision> {
+        [Some(self.digest), self.photo_digest].into_iter().flatten().filter_map(|digest| decided.get(&digest))
+    }
+
+    /// Whether a person who writes `name` means it.
+    fn is_called(&self, name: &str) -> bool {
+        let starts = |digest: &Digest| name.len() >= 8 && digest.to_string().starts_with(name);
+        fits(name, &self.name) || fits(name, &self.photo) || starts(&self.digest) || self.photo_digest.as_ref().is_some_and(starts)
+    }
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let project = context.project(&[])?;
     let at = the_stage(&project, args.stage.as_deref())?;
     let file = decisions_file(&project, at);
-    let seen = seen(&inspect::manifest(&project, at)?);
-    let decided = decisions::load(&file).map_err(|error| super::usage(error.to_string()))?;
+    let seen = seen(&inspect::manifest(&project, at)?, &photo_digests(&project, at));
+    let decided = decisions::load(&file).map_err(|error| unusable(&project.pipeline.stages[at].name, error))?;
     match &args.action {
         None | Some(Action::List) => {
             list(&seen, &decided, context.json);
@@ -60,12 +78,38 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         }
         Some(Action::Accept(names)) => decide(&seen, &names.names, Choice::Accept, &file),
         Some(Action::Reject(names)) => decide(&seen, &names.names, Choice::Reject, &file),
-        Some(Action::Undo(names)) => decide(&seen, &names.names, Choice::Undo, &file),
+        Some(Action::Undo(names)) => undo(&seen, &names.names, &decided, &file),
     }
 }
 
+/// A line that is no decision is a mistake that a person corrects; a file that cannot be read is the system's refusal.
+fn unusable(stage: &str, error: DecisionError) -> Error {
+    let what = error.to_string();
+    match error {
+        DecisionError::Line { .. } => {
+            Error::Usage { what: format!("{stage}: {what}"), hint: "correct or delete that line; the others are kept".to_owned() }
+        }
+        DecisionError::Io { path, error } => Error::io("read", path)(error),
+    }
+}
+
+/// What is wrong with a line of that stage's decisions file, if anything is.
+pub(super) fn bad_line(stage: &str, file: &Path) -> Option<Error> {
+    decisions::load(file).err().map(|error| unusable(stage, error)).filter(|error| matches!(error, Error::Usage { .. }))
+}
+
+/// The `verify` stages' names and decisions files.
+pub(super) fn decisions_files(project: &Project) -> Vec<(String, PathBuf)> {
+    let stages = (0..project.pipeline.stages.len()).filter(|at| is_verify(project, *at));
+    stages.map(|at| (project.pipeline.stages[at].name.clone(), decisions_file(project, at))).collect()
+}
+
+fn is_verify(project: &Project, at: usize) -> bool {
+    project.pipeline.stages[at].entry.kind.name == catgen_verify::KIND.name
+}
+
 fn the_stage(project: &Project, word: Option<&str>) -> Result<usize> {
-    let is_verify = |at: &usize| project.pipeline.stages[*at].entry.kind.name == catgen_verify::KIND.name;
+    let is_verify = |at: &usize| is_verify(project, *at);
     if let Some(word) = word {
         let at = stage(project, word)?;
         return if is_verify(&at) { Ok(at) } else { Err(super::usage(format!("{word} is not a `verify` stage"))) };
@@ -90,18 +134,28 @@ fn decisions_file(project: &Project, stage: usize) -> PathBuf {
     project.workspace.root().join(file.unwrap_or("data/decisions.jsonl"))
 }
 
-fn seen(manifest: &Manifest) -> Vec<Seen> {
+/// The digests of the photos of what the stage reads, by its items' names: a rejection only knows its photo's name.
+fn photo_digests(project: &Project, stage: usize) -> HashMap<String, Digest> {
+    let read = project.pipeline.stages[stage].from.and_then(|from| inspect::manifest(project, from).ok());
+    read.map_or_else(HashMap::new, |read| read.items.into_iter().map(|item| (item.name, item.photo.digest)).collect())
+}
+
+fn seen(manifest: &Manifest, photo_digests: &HashMap<String, Digest>) -> Vec<Seen> {
     let went_on = manifest.items.iter().map(|item| {
         let flags = item
             .facts
             .get("flags")
             .and_then(|flags| flags.as_array())
             .map(|flags| flags.iter().filter_map(|flag| flag.as_str()).map(str::to_owned).collect());
-        Seen { name: item.name.clone(), photo: item.photo.path.clone(), digest: item.digest, flags: flags.unwrap_or_default(), on: true }
+        let (name, photo) = (item.name.clone(), item.photo.path.clone());
+        let photo_digest = Some(item.photo.digest);
+        Seen { name, photo, digest: item.digest, photo_digest, flags: flags.unwrap_or_default(), on: true }
     });
     let stopped = manifest.rejections.iter().filter_map(|rejection| {
         let flags = vec![rejection.reason.clone()];
-        Some(Seen { name: rejection.name.clone(), photo: rejection.photo.clone(), digest: rejection.input?, flags, on: false })
+        let (name, photo) = (rejection.name.clone(), rejection.photo.clone());
+        let photo_digest = photo_digests.get(&name).copied();
+        Some(Seen { name, photo, digest: rejection.input?, photo_digest, flags, on: false })
     });
     let mut all: Vec<Seen> = went_on.chain(stopped).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -111,7 +165,7 @@ fn seen(manifest: &Manifest) -> Vec<Seen> {
 fn list(seen: &[Seen], decided: &Decisions, as_json: bool) {
     let doubtful: Vec<(&Seen, Option<&Decision>)> = seen
         .iter()
-        .map(|seen| (seen, decided.get(&seen.digest)))
+        .map(|seen| (seen, seen.decisions(decided).next()))
         .filter(|(seen, decision)| !seen.flags.is_empty() || decision.is_some())
         .collect();
     let word = |decision: Option<&Decision>| decision.map_or("", |decision| decision.decision.word()).to_owned();
@@ -132,32 +186,55 @@ fn list(seen: &[Seen], decided: &Decisions, as_json: bool) {
         .collect();
     output::table(&["name", "now", "decision", "flags"], &rows);
     let open = doubtful.iter().filter(|(_, decision)| decision.is_none()).count();
-    eprintln!("{open} flagged and undecided of {}; `catgen-pipe verify accept|reject NAME…` decides", seen.len());
+    output::say(format_args!("{open} flagged and undecided of {}; `catgen-pipe verify accept|reject NAME…` decides", seen.len()));
 }
 
-/// Nothing is written unless every name means something.
-fn decide(seen: &[Seen], names: &[String], choice: Choice, file: &std::path::Path) -> Result<()> {
-    let mut meant: Vec<&Seen> = Vec::new();
+/// The pictures with these names, each once; nothing is to be written unless every name means something.
+fn meant<'a>(seen: &'a [Seen], names: &[String]) -> Result<Vec<&'a Seen>> {
+    let mut meant = BTreeMap::new();
     for name in names {
-        let before = meant.len();
-        let fits = |seen: &&Seen| {
-            fits(name, &seen.name) || fits(name, &seen.photo) || (name.len() >= 8 && seen.digest.to_string().starts_with(name.as_str()))
-        };
-        meant.extend(seen.iter().filter(fits));
-        if meant.len() == before {
+        let called: Vec<&Seen> = seen.iter().filter(|seen| seen.is_called(name)).collect();
+        if called.is_empty() {
             return Err(Error::Usage {
                 what: format!("no picture of this stage is called {name:?}"),
                 hint: "`catgen-pipe inspect` lists them all".to_owned(),
             });
         }
+        meant.extend(called.into_iter().map(|seen| (&seen.name, seen)));
     }
-    let who = std::env::var("USER").unwrap_or_default();
-    for seen in &meant {
-        let decision = Decision { digest: seen.digest, decision: choice, who: who.clone(), when: record::now() };
-        decisions::append(file, &decision).map_err(Error::io("write", file))?;
-    }
-    eprintln!("{}: {} pictures; `catgen-pipe run` obeys", choice.word(), meant.len());
+    Ok(meant.into_values().collect())
+}
+
+fn decide(seen: &[Seen], names: &[String], choice: Choice, file: &Path) -> Result<()> {
+    let meant = meant(seen, names)?;
+    write(meant.iter().map(|seen| seen.digest), choice, file)?;
+    output::say(format_args!("{}: {} pictures; `catgen-pipe run` obeys", choice.word(), meant.len()));
     Ok(())
+}
+
+/// Takes back what was decided about the pictures themselves and about their photos, or one of the two would still count.
+fn undo(seen: &[Seen], names: &[String], decided: &Decisions, file: &Path) -> Result<()> {
+    let (mut pictures, mut digests) = (0, BTreeSet::new());
+    for seen in meant(seen, names)? {
+        let before: Vec<Digest> = seen.decisions(decided).map(|decision| decision.digest).collect();
+        pictures += usize::from(!before.is_empty());
+        digests.extend(before);
+    }
+    if digests.is_empty() {
+        output::say("nothing to undo");
+        return Ok(());
+    }
+    write(digests, Choice::Undo, file)?;
+    output::say(format_args!("{}: {pictures} pictures; `catgen-pipe run` obeys", Choice::Undo.word()));
+    Ok(())
+}
+
+fn write(digests: impl IntoIterator<Item = Digest>, choice: Choice, file: &Path) -> Result<()> {
+    let (who, when) = (std::env::var("USER").unwrap_or_default(), record::now());
+    digests.into_iter().try_for_each(|digest| {
+        let decision = Decision { digest, decision: choice, who: who.clone(), when: when.clone() };
+        decisions::append(file, &decision).map_err(Error::io("write", file))
+    })
 }
 
 /// Whether `text` is what `pattern` says, `*` standing for any text.

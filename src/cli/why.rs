@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use catgen_api::{Digest, Item, Manifest};
+use catgen_api::{Digest, Item, Manifest, Shape};
 use serde_json::json;
 
 use super::{Context, output};
@@ -103,14 +103,34 @@ fn reason(project: &Project, stage: usize, item: &Item, photos: &Manifest) -> Re
             Some(_) => {}
         }
     }
-    for (at, needed) in project.pipeline.ancestors(stage).into_iter().enumerate().filter(|(_, needed)| *needed) {
-        debug_assert!(needed);
+    for at in ancestors(project, stage) {
         let Some(state) = project.states.get(&project.pipeline.stages[at].name) else { continue };
         if let Some(difference) = decide::parameters_changed(project, at, state)? {
             return Ok(Some(difference));
         }
     }
-    item_inputs_changed(project, stage, item)
+    if let Some(difference) = item_inputs_changed(project, stage, item)? {
+        return Ok(Some(difference));
+    }
+    Ok(ancestors(project, stage).find_map(|at| reads_others(project, at)))
+}
+
+/// The stage and those it needs, from the photos on.
+fn ancestors(project: &Project, stage: usize) -> impl Iterator<Item = usize> {
+    project.pipeline.ancestors(stage).into_iter().enumerate().filter(|(_, needed)| *needed).map(|(at, _)| at)
+}
+
+/// Whether the stage reads other pictures than when it was last finished: because it reads another stage now, or because the
+/// one it reads ran without it. Training notes the dataset it read and not the list of files, and is not asked.
+fn reads_others(project: &Project, at: usize) -> Option<String> {
+    let stage = &project.pipeline.stages[at];
+    let state = project.states.get(&stage.name).filter(|_| stage.shape() != Shape::Train)?;
+    let from = &project.pipeline.stages[stage.from?].name;
+    match project.states.get(from) {
+        None => Some(format!("{} reads {from} now, which never ran", stage.name)),
+        Some(read) if read.output != state.input => Some(format!("{} reads other pictures than before", stage.name)),
+        Some(_) => None,
+    }
 }
 
 /// What a stage on the way declared for this one item, a decision for instance, may have changed.
@@ -123,7 +143,7 @@ fn item_inputs_changed(project: &Project, stage: usize, item: &Item) -> Result<O
         else {
             break;
         };
-        if project.pipeline.stages[at].shape() == catgen_api::Shape::Item {
+        if project.pipeline.stages[at].shape() == Shape::Item {
             let asked = decide::item(project, at, &before)?;
             if asked.known.is_none() {
                 let inputs: Vec<_> = asked.inputs.iter().map(|input| format!("{} {}", input.name, input.value)).collect();
@@ -148,7 +168,11 @@ fn origin(project: &Project, stage: usize) -> usize {
 /// Which stage's file this is, and its name there; a bare name is taken for a photo's.
 fn locate(project: &Project, file: &Path) -> Result<(usize, String)> {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let candidates = [absolute(file), project.workspace.root().join(file)];
+    // The workspace knows its folder by its real path, a person perhaps by one through a link. The file itself may be a link
+    // too, or gone: it keeps its name.
+    let real = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    let mut candidates = vec![absolute(file), project.workspace.root().join(file)];
+    candidates.extend(real(&candidates[0]));
     let mut best: Option<(usize, usize, String)> = None;
     for (stage, declared) in project.pipeline.stages.iter().enumerate() {
         let folder = if declared.from.is_none() { source::folder(project, stage) } else { project.workspace.stage_folder(&declared.name) };

@@ -134,6 +134,14 @@ fn check_path(name: &str) -> std::result::Result<(), String> {
 }
 
 fn check_names(stages: &[Written], fail: &impl Fn(Span, String) -> Box<PipelineError>) -> Result<()> {
+    let mut sources = stages.iter().filter(|stage| stage.entry.kind.shape == Shape::Source);
+    if let (Some(first), Some(second)) = (sources.next(), sources.next()) {
+        let message = format!(
+            "there is already a stage that finds photos, {:?}: put them all into its folder, in sub-folders if you like",
+            first.name
+        );
+        return Err(fail(second.span.clone(), message));
+    }
     for (at, stage) in stages.iter().enumerate() {
         for other in &stages[..at] {
             let (a, b) = (stage.name.to_lowercase(), other.name.to_lowercase());

@@ -1,7 +1,7 @@
 //! Running item stages: a group of them as one tree, one photo per task, pictures handed on in memory.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -57,16 +57,10 @@ pub(super) fn run(run: &mut Run<'_>, group: &[usize]) -> Result<Vec<Product>> {
     let mut stale: Vec<usize> = Vec::new();
     for &stage in group {
         let from = run.from(stage);
-        let fresh = !stale.contains(&from) && {
-            let input = match products.iter().find(|product: &&Product| product.stage == from) {
-                Some(_) => output_of(run, from),
-                None => run.shelved(from).digest,
-            };
-            run.freshness(stage, &input)? == Freshness::Fresh
-        };
+        let fresh = !stale.contains(&from) && run.freshness(stage, &run.shelved(from).digest)? == Freshness::Fresh;
         if fresh {
-            let input = run.project.states.get(&run.project.pipeline.stages[stage].name).expect("a fresh stage has a state").input;
-            let items_in = items_in(run, from);
+            let (input, items_in) = (run.shelved(from).digest, run.shelved(from).items);
+            run.shelve_as_it_was(stage);
             products.push(Product { stage, input, items_in, made: Made::Nothing, busy: Duration::ZERO });
         } else {
             stale.push(stage);
@@ -77,18 +71,6 @@ pub(super) fn run(run: &mut Run<'_>, group: &[usize]) -> Result<Vec<Product>> {
         products.sort_by_key(|product| product.stage);
     }
     Ok(products)
-}
-
-/// The manifest that a fresh stage of this very group put out when it last ran.
-fn output_of(run: &Run<'_>, stage: usize) -> Digest {
-    run.project.states.get(&run.project.pipeline.stages[stage].name).expect("a fresh stage has a state").output
-}
-
-fn items_in(run: &Run<'_>, from: usize) -> usize {
-    if run.is_shelved(from) {
-        return run.shelved(from).items;
-    }
-    run.project.states.get(&run.project.pipeline.stages[from].name).map_or(0, |state| state.items)
 }
 
 /// Works through everything that the stale stages have to do.
@@ -105,18 +87,7 @@ fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
         }
     }
     let wave = Wave { project: run.project, originals: &run.originals, actions: run.project.actions()?, branches };
-    let mut inputs = Vec::new();
-    for (&from, readers) in &roots {
-        let manifest = match run.is_shelved(from) {
-            true => run.manifest(from)?,
-            false => run.project.store.manifest(&output_of(run, from)).map(Into::into).ok_or_else(|| Error::Stage {
-                stage: run.project.pipeline.stages[from].name.clone(),
-                what: "the list of its pictures is damaged".to_owned(),
-                hint: "delete `.catgen/stages.json` and run again: what is missing will be made again".to_owned(),
-            })?,
-        };
-        inputs.push((manifest, readers));
-    }
+    let inputs: Vec<_> = roots.iter().map(|(from, readers)| Ok((run.manifest(*from)?, readers))).collect::<Result<_>>()?;
     let tasks: Vec<Task<'_>> = inputs.iter().flat_map(|(manifest, readers)| tasks(manifest, readers)).collect();
     let names: Vec<_> = stale.iter().map(|stage| run.project.pipeline.stages[*stage].name.as_str()).collect();
     run.progress.report(Report::Begin { stages: &names, items: tasks.iter().map(|task| task.items.len()).sum() });
@@ -134,8 +105,7 @@ fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
         }
         Ok(())
     })?;
-    let inputs: HashMap<usize, Digest> =
-        roots.keys().map(|from| (*from, if run.is_shelved(*from) { run.shelved(*from).digest } else { output_of(run, *from) })).collect();
+    let inputs: HashMap<usize, Digest> = roots.keys().map(|from| (*from, run.shelved(*from).digest)).collect();
     Ok(wave.products(run, inputs))
 }
 
@@ -195,7 +165,7 @@ impl Wave<'_> {
                 branch.count(known, 1, |bin| bin.rejections.push(rejection));
                 return Ok(());
             }
-            Outcome::Fact(_) | Outcome::Packed { .. } | Outcome::Trained { .. } => Vec::new(),
+            Outcome::Fact(_) | Outcome::Packed { .. } | Outcome::Training { .. } | Outcome::Trained { .. } => Vec::new(),
         };
         let made: Vec<(Item, String)> = outputs.iter().map(|output| follow(item, stem, output)).collect();
         branch.count(known, made.len(), |bin| bin.items.extend(made.iter().map(|(item, _)| item.clone())));
@@ -236,16 +206,11 @@ impl Wave<'_> {
                 }
                 (Outcome::Keep(stored), pictures)
             }
-            Verdict::Reject(reason) => {
-                let lasting = is_about_content(&reason);
-                let outcome = Outcome::Reject { kind: reason.kind.into_owned(), reason: reason.text };
-                if !lasting {
-                    return Ok((outcome, Vec::new()));
-                }
-                (outcome, Vec::new())
-            }
+            Verdict::Reject(reason) => (Outcome::Reject { kind: reason.kind.into_owned(), reason: reason.text }, Vec::new()),
         };
-        self.actions.put(&asked.key, &outcome)?;
+        if !matches!(&outcome, Outcome::Reject { kind, .. } if !is_about_content(kind)) {
+            self.actions.put(&asked.key, &outcome)?;
+        }
         Ok((outcome, pictures))
     }
 
@@ -296,6 +261,7 @@ pub(crate) fn follow(item: &Item, stem: &str, output: &Stored) -> (Item, String)
         (item.name.clone(), stem.to_owned())
     } else {
         let stem = if output.tag.is_empty() { stem.to_owned() } else { format!("{stem}_{}", output.tag) };
+        let stem = short_enough(stem, &item.photo.path);
         (format!("{stem}.png"), stem)
     };
     let [width, height] = output.size;
@@ -324,14 +290,48 @@ pub(crate) fn rejection_of(item: &Item, kind: String, reason: String) -> Rejecti
     Rejection { name, photo, kind, reason, of: None, distance: None, input: Some(item.digest) }
 }
 
-/// A tag may turn one photo's name into another's (`a` with tag `1` beside a photo `a_1`): both then carry their content's digest.
+/// File systems allow 255 bytes for a name. A longer one is cut, and told apart by its photo.
+fn short_enough(stem: String, photo: &str) -> String {
+    const LONGEST: usize = 240;
+    let start = stem.rfind('/').map_or(0, |slash| slash + 1);
+    if stem.len() - start <= LONGEST {
+        return stem;
+    }
+    // The end holds what was done to the picture: cut out of the middle.
+    let (mut head, mut tail) = (start + LONGEST / 3, stem.len() - LONGEST / 2);
+    while !stem.is_char_boundary(head) {
+        head -= 1;
+    }
+    while !stem.is_char_boundary(tail) {
+        tail += 1;
+    }
+    format!("{}~{}~{}", &stem[..head], mark(photo), &stem[tail..])
+}
+
+/// Six characters that tell one photo's path from another's.
+fn mark(photo: &str) -> String {
+    Digest::of(photo.as_bytes()).short()[..6].to_owned()
+}
+
+/// A tag may turn one photo's name into another's (`a` with tag `1` beside a photo `a_1`), or into that of a folder: those
+/// then carry a mark of their photo.
 fn make_unique(items: &mut [Item]) {
     let mut counts: HashMap<String, usize> = HashMap::with_capacity(items.len());
+    let mut folders: HashSet<String> = HashSet::new();
     for item in items.iter() {
-        *counts.entry(item.name.to_lowercase()).or_default() += 1;
+        let name = item.name.to_lowercase();
+        for (slash, _) in name.match_indices('/') {
+            if !folders.contains(&name[..slash]) {
+                folders.insert(name[..slash].to_owned());
+            }
+        }
+        *counts.entry(name).or_default() += 1;
     }
-    for item in items.iter_mut().filter(|item| counts[&item.name.to_lowercase()] > 1) {
-        let stem = item.name.strip_suffix(".png").unwrap_or(&item.name);
-        item.name = format!("{stem}~{}-{}.png", &item.photo.digest.short()[..6], &item.digest.short()[..6]);
+    for item in items.iter_mut() {
+        let name = item.name.to_lowercase();
+        if counts[&name] > 1 || folders.contains(&name) {
+            let stem = item.name.strip_suffix(".png").unwrap_or(&item.name);
+            item.name = format!("{}.png", short_enough(format!("{stem}~{}", mark(&item.photo.path)), &item.photo.path));
+        }
     }
 }

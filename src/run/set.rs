@@ -70,7 +70,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
             let (key, _) = decide::fact(project, stage, &item.digest)?;
             match &fact {
                 Ok(fact) => actions.put(&key, &Outcome::Fact(fact.clone()))?,
-                Err(reason) if is_about_content(reason) => {
+                Err(reason) if is_about_content(&reason.kind) => {
                     actions.put(&key, &Outcome::Reject { kind: reason.kind.to_string(), reason: reason.text.clone() })?;
                 }
                 Err(_) => {}

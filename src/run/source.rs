@@ -41,16 +41,21 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
         &|items| progress.report(Report::Begin { stages: &[&run.project.pipeline.stages[stage].name], items }),
         &|n| progress.report(Report::Advance(n)),
     )?;
-    if scan.memo_is_news {
-        scan.memo.save(&run.project.store.path("memo"))?;
-    }
     let files = scan.manifest.items.len() + scan.manifest.rejections.len();
-    if files == 0 {
+    if scan.manifest.items.is_empty() {
         let folder = folder(run.project, stage);
+        let none = scan
+            .manifest
+            .rejections
+            .first()
+            .map_or(String::new(), |first| format!(": none of its {files} files is one ({}: {})", first.name, first.reason));
         return Err(Error::Usage {
-            what: format!("there are no photos in {}", run.project.workspace.relative(&folder)),
+            what: format!("there are no photos in {}{none}", run.project.workspace.relative(&folder)),
             hint: "copy your photos there, or draw some cats with `catgen-pipe sample`".to_owned(),
         });
+    }
+    if scan.memo_is_news {
+        scan.memo.save(&run.project.store.path("memo"))?;
     }
     run.originals = scan.originals;
     let (computed, reused) = (scan.computed, files - scan.computed);
@@ -75,7 +80,13 @@ pub(crate) fn scan(
     begin: &dyn Fn(usize),
     advance: &(dyn Fn(usize) + Sync),
 ) -> Result<Scan> {
-    let found = catgen_original::find(&folder(project, stage));
+    let folder = folder(project, stage);
+    // An unplugged disk must not look like a person who deleted every photo.
+    fs::read_dir(&folder).map_err(|error| Error::Usage {
+        what: format!("the folder of the photos, {}, cannot be read: {error}", project.workspace.relative(&folder)),
+        hint: "put your photos there, or bring back the disk that it is on".to_owned(),
+    })?;
+    let found = catgen_original::find(&folder);
     let memo = Memo::load(&project.store.path("memo"));
     let now = Memo::new();
     let stats: Vec<_> = found.par_iter().map(|file| fs::metadata(&file.path).map(|metadata| Stat::of(&metadata)).ok()).collect();
@@ -181,7 +192,7 @@ fn look(
     let photo = match outcome {
         Outcome::Fact(facts) => Ok(item(file, stat, digest, facts)),
         Outcome::Reject { kind, reason } => Err(Reason::new(kind, reason)),
-        Outcome::Keep(_) | Outcome::Packed { .. } | Outcome::Trained { .. } => {
+        Outcome::Keep(_) | Outcome::Packed { .. } | Outcome::Training { .. } | Outcome::Trained { .. } => {
             Err(Reason::new("unreadable", "the store says something strange about this file: report it"))
         }
     };

@@ -31,14 +31,21 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
         return Ok(product(folder, false, Default::default()));
     }
     let (key, known) = decide::whole(run.project, stage, &dataset)?;
-    if let (Some(Outcome::Trained { folder }), false) = (known, run.options.train_again)
-        && is_there(&folder)
-    {
-        return Ok(product(folder, false, Default::default()));
-    }
+    let half_done = match known {
+        Some(Outcome::Trained { folder }) if !run.options.train_again && is_there(&folder) => {
+            return Ok(product(folder, false, Default::default()));
+        }
+        Some(Outcome::Training { folder }) if is_there(&folder) => Some(folder),
+        _ => None,
+    };
     let began = Instant::now();
-    let out = run.record.folder().join(folder_name(run, stage));
+    // A training that was stopped, killed or failed goes on where it is, whichever run takes it up.
+    let folder =
+        half_done.unwrap_or_else(|| run.project.workspace.relative(&run.record.folder().join(folder_name(run, stage))).to_string());
+    let out = run.project.workspace.root().join(&folder);
+    run.project.actions()?.put(&key, &Outcome::Training { folder: folder.clone() })?;
     run.record.run.dataset = Some(dataset);
+    run.record.run.metrics.insert(name.clone(), serde_json::json!({ "folder": folder }));
     run.record.save()?;
     run.progress.report(Report::Begin { stages: &[&name], items: 0 });
     let job = Job {
@@ -47,7 +54,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
         digest: dataset,
         options: TrainOptions::of(&run.project.pipeline.stages[stage].params),
         seed: run.project.pipeline.seed,
-        out: out.clone(),
+        out,
     };
     let progress = run.progress;
     let mut last = None;
@@ -57,7 +64,6 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
         }
         progress.report(Report::Train(&name, event));
     })?;
-    let folder = run.project.workspace.relative(&out).to_string();
     if let Some(mut measures) = last {
         measures["folder"] = folder.clone().into();
         run.record.run.metrics.insert(name.clone(), measures);

@@ -85,7 +85,7 @@ fn without_the_trainer_everything_else_is_done_and_one_message_says_so() {
 fn the_sample_is_not_drawn_among_photos() {
     let home = Home::new(SMALL);
     home.ok(&["sample", "--count", "1"]);
-    assert!(home.fails(&["sample"]).starts_with("exit 2\nerror: data/0.ORIGINAL holds 1 files already"), "{}", home.fails(&["sample"]));
+    assert!(home.fails(&["sample"]).contains("files already, and cartoons do not belong among your photos"), "{}", home.fails(&["sample"]));
 }
 
 #[test]
@@ -249,4 +249,175 @@ fn huge_png() -> Vec<u8> {
         .fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())));
     small[29..33].copy_from_slice(&crc.to_be_bytes());
     small
+}
+
+#[test]
+fn a_value_of_no_use_is_a_mistake_in_the_configuration() {
+    let home = Home::with_cats(SMALL, 1);
+    let said = home.fails(&["run", "--set", "6.Photos_64px.fill=nosuchcolour"]);
+    assert!(said.starts_with("exit 2\nerror: 6.Photos_64px: fill: "), "{said}");
+    assert!(said.contains("\nhint: change `fill` of this stage in pipeline.toml"), "{said}");
+    assert!(!home.path("runs").exists());
+}
+
+#[test]
+fn a_bad_line_of_decisions_is_for_a_person_to_correct() {
+    let home = Home::with_cats(SMALL, 1);
+    home.ok(&["run"]);
+    fs::write(home.path("data/decisions.jsonl"), "\nnonsense\n").unwrap();
+    let status = home.output(&["status"]);
+    let status = String::from_utf8([status.stdout, status.stderr].concat()).unwrap();
+    assert!(status.contains("decisions.jsonl, line 2: ") && status.contains("correct that line"), "{status}");
+    for command in ["run", "verify"] {
+        let said = home.fails(&[command]);
+        assert!(said.starts_with("exit 2\nerror: 4.Verified: "), "{command}: {said}");
+        assert!(said.contains("decisions.jsonl, line 2: ") && said.contains("\nhint: correct "), "{command}: {said}");
+    }
+    // A file that the system keeps from us is nothing that a person wrote.
+    fs::remove_file(home.path("data/decisions.jsonl")).unwrap();
+    fs::create_dir(home.path("data/decisions.jsonl")).unwrap();
+    for command in ["run", "verify"] {
+        assert!(home.fails(&[command]).starts_with("exit 3\n"), "{command}");
+    }
+}
+
+#[test]
+fn why_names_a_stage_that_reads_another() {
+    let home = Home::with_cats(SMALL, 3);
+    home.ok(&["run"]);
+    let item = &home.lines(&["inspect", "6.Photos_64px", "--json"])[0];
+    let (path, photo) = (item["path"].as_str().unwrap(), item["photo"].as_str().unwrap());
+    let everywhere = home.lines(&["why", &format!("data/0.ORIGINAL/{photo}"), "--json"]);
+    assert!(everywhere.len() >= 7 && everywhere.iter().all(|line| line["fresh"] == true), "{everywhere:?}");
+    assert!(home.ok(&["why", "data/Export/images.npy"]).contains(": fresh"));
+    fs::write(home.path("pipeline.toml"), SMALL.replace("from = \"5.Augmented_data\"", "from = \"4.Verified\"")).unwrap();
+    for file in [path, "data/Export/images.npy"] {
+        let said = home.ok(&["why", file]);
+        assert!(said.contains("6.Photos_64px reads other pictures than before"), "{said}");
+    }
+    let before = home.lines(&["inspect", "5.Augmented_data", "--json"])[0]["path"].as_str().unwrap().to_owned();
+    assert!(home.ok(&["why", &before]).contains(": fresh"), "nothing before the change is concerned");
+    let new = "[[stage]]\nname = \"Again\"\nuse = \"verify\"\nfrom = \"5.Augmented_data\"\n\n[[stage]]\nname = \"6.Photos_64px\"";
+    let inserted = SMALL.replace("from = \"5.Augmented_data\"", "from = \"Again\"").replace("[[stage]]\nname = \"6.Photos_64px\"", new);
+    fs::write(home.path("pipeline.toml"), inserted).unwrap();
+    let said = home.ok(&["why", path]);
+    assert!(said.contains("6.Photos_64px reads Again now, which never ran"), "{said}");
+    fs::write(home.path("data/0.ORIGINAL").join(photo), b"edited").unwrap();
+    let said = home.ok(&["why", path]);
+    assert!(said.contains("is gone") || said.contains("content changed"), "the photo's own reason is the better one: {said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn why_finds_a_file_through_a_linked_folder() {
+    let home = Home::with_cats(SMALL, 1);
+    home.ok(&["run"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link");
+    std::os::unix::fs::symlink(home.folder.path(), &link).unwrap();
+    let item = &home.lines(&["inspect", "6.Photos_64px", "--json"])[0];
+    let said = home.ok(&["why", link.join(item["path"].as_str().unwrap()).to_str().unwrap()]);
+    assert!(said.contains(": fresh, as run 0001-"), "{said}");
+}
+
+#[test]
+fn a_decision_about_a_photo_is_listed_and_undone_too() {
+    let home = Home::with_cats(SMALL, 4);
+    home.ok(&["run"]);
+    let count = || home.lines(&["inspect", "4.Verified", "--json"]).len();
+    let before = count();
+    let item = home.lines(&["inspect", "4.Verified", "--json"])[0].clone();
+    let (name, photo) = (item["name"].as_str().unwrap(), item["photo"].as_str().unwrap());
+    let photos = home.lines(&["inspect", "0.ORIGINAL", "--json"]);
+    let digest = photos.iter().find(|other| other["name"] == photo).unwrap()["digest"].clone();
+    let file = home.path("data/decisions.jsonl");
+    fs::write(&file, format!("{{\"digest\":{digest},\"decision\":\"reject\"}}\n")).unwrap();
+    let decision = || home.lines(&["verify", "--json"]).iter().find(|line| line["name"] == name).map(|line| line["decision"].clone());
+    assert_eq!(decision().unwrap(), "reject", "while it still goes on");
+    home.ok(&["run"]);
+    assert_eq!((count(), decision().unwrap()), (before - 1, "reject".into()), "once it is stopped");
+    home.ok(&["verify", "accept", name]);
+    assert_eq!(decision().unwrap(), "accept", "the word about the picture is the stronger one");
+    let lines = || fs::read_to_string(&file).unwrap().lines().count();
+    assert_eq!(lines(), 2);
+    let undo = |names: &[&str]| String::from_utf8(home.output(&[&["verify", "undo"], names].concat()).stderr).unwrap();
+    assert_eq!(undo(&["*"]), "undo: 1 pictures; `catgen-pipe run` obeys\n");
+    assert_eq!(lines(), 4, "one for the picture, one for its photo");
+    assert!(decision().is_none_or(|decision| decision.is_null()));
+    assert_eq!(undo(&[name, photo]), "nothing to undo\n");
+    assert_eq!(lines(), 4);
+    home.ok(&["run"]);
+    assert_eq!(count(), before);
+}
+
+#[test]
+fn generate_says_that_the_training_is_gone() {
+    let home = Home::with_cats(SMALL, 1);
+    home.ok(&["run"]);
+    let id = home.lines(&["runs", "--json"])[0]["id"].as_str().unwrap().to_owned();
+    let record = home.path("runs").join(&id).join("run.json");
+    let mut run: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    let folder = format!("runs/{id}/Train");
+    run["metrics"]["7.Train"] = serde_json::json!({ "epoch": 1, "folder": folder });
+    fs::write(&record, run.to_string()).unwrap();
+    let gone = |what: &str| format!("exit 2\nerror: the training of run {id} is gone: {what} does not exist\nhint: ");
+    let said = home.fails(&["generate"]);
+    assert!(said.starts_with(&gone(&folder)) && !home.path(&folder).exists(), "{said}");
+    fs::create_dir(home.path(&folder)).unwrap();
+    let said = home.fails(&["generate", "--out", "drawn"]);
+    assert!(said.starts_with(&gone(&format!("{folder}/checkpoints"))) && !home.path("drawn").exists(), "{said}");
+}
+
+/// The binary with standard output or standard error of our choice.
+#[cfg(target_os = "linux")]
+fn plain(home: &Home, args: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_catgen-pipe"));
+    command.current_dir(home.folder.path()).args(args).env_remove("CATGEN_LOG");
+    command
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_goes_on_when_nobody_can_read_about_it() {
+    let full = || fs::File::create("/dev/full").unwrap();
+    let home = Home::with_cats(SMALL, 1);
+    let output = plain(&home, &["run", "--json"]).stdout(full()).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{words}");
+    assert_eq!(words.matches("note: cannot write the output").count(), 1, "{words}");
+    assert!(words.contains("done in "), "{words}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = plain(&home, &["run", "--json", "--set", "pipeline.seed=1"]).stdout(writer).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && words.contains("done in ") && !words.contains("note: "), "{words}");
+    let runs = home.lines(&["runs", "--json"]);
+    assert_eq!(runs.len(), 2);
+    assert!(runs.iter().all(|run| run["status"] == "done"), "{runs:?}");
+    // Commands that only print: a reader that went away is no error, lost data is.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = plain(&home, &["stages", "--json"]).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+    let output = plain(&home, &["stages", "--json"]).stdout(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(output.stderr.starts_with(b"error: cannot write the output: "));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nobody_has_to_hear_what_is_said() {
+    let home = Home::with_cats(SMALL, 1);
+    for (args, code) in [
+        (&["-vv", "run"][..], 0),
+        (&["inspect", "4.Verified"], 0),
+        (&["verify", "list"], 0),
+        (&["verify", "reject", "*"], 0),
+        (&["inspect", "0.ORIGINAL", "--sheet", "sheet.png"], 0),
+        (&["inspect", "nothing"], 2),
+        (&["-C", "nowhere", "run"], 2),
+    ] {
+        let status = plain(&home, args).stdout(std::process::Stdio::null()).stderr(fs::File::create("/dev/full").unwrap()).status();
+        assert_eq!(status.unwrap().code(), Some(code), "{args:?}");
+    }
 }

@@ -203,6 +203,114 @@ fn a_picture_changed_through_its_link_is_made_again() {
     assert!(dark <= 1 && copy == 0 && tiny == 0, "{dark} {copy} {tiny}");
 }
 
+/// Loses part of the store, asks for other copies and then for the old ones: both must come out as from a whole store.
+fn check_loss(lose: impl Fn(&Bench), of_everything: bool) {
+    let bench = bench();
+    bench.run(&[]);
+    let views = bench.views();
+    lose(&bench);
+    bench.run(&["3.Copies.copies=4"]);
+    assert_eq!(bench.views().len(), 100);
+    lose(&bench);
+    bench.run(&[]);
+    assert_eq!(bench.views(), views);
+    // Where nothing at all is known any more, a picture that is no longer wanted may be somebody's.
+    assert!(of_everything || !bench.path(".catgen/set-aside").exists(), "our own pictures were taken for somebody's");
+    ran(&bench);
+    assert!(bench.counts(&[]).iter().all(|(computed, _, _)| *computed == 0));
+    assert_eq!(ran(&bench), [0; 4]);
+}
+
+#[test]
+fn what_the_store_lost_is_made_again() {
+    for part in ["cas", "manifests", "views", "actions.log", "stages.json", "memo", ""] {
+        let lose = |bench: &Bench| {
+            let path = bench.path(".catgen").join(part);
+            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        };
+        check_loss(lose, part.is_empty());
+    }
+}
+
+#[test]
+fn damaged_manifests_are_made_again() {
+    let damage = |bench: &Bench| {
+        for entry in fs::read_dir(bench.path(".catgen/manifests")).unwrap() {
+            fs::write(entry.unwrap().path(), b"half a li").unwrap();
+        }
+    };
+    check_loss(damage, false);
+}
+
+#[test]
+fn what_from_skips_is_not_taken_for_done() {
+    let bench = bench();
+    bench.run(&[]);
+    let set = ["2.Dark.nothing=3"];
+    let mut project = bench.project(&set).unwrap();
+    let from = project.pipeline.find("4.Tiny").unwrap();
+    let options = catgen_pipe::run::Options { from: Some(from), ..Default::default() };
+    let listener = Listener::default();
+    catgen_pipe::run::run(&mut project, &options, &listener).unwrap();
+    assert!(listener.warnings.into_inner().unwrap()[0].contains("2.Dark.nothing 0 → 3"), "nobody was told");
+    assert_eq!(bench.plan(&set)[2].state, State::Stale);
+    ran(&bench);
+    bench.run(&set);
+    assert_eq!(ran(&bench), [0, 10, 0, 0]);
+}
+
+#[test]
+fn an_unplugged_disk_is_not_a_person_who_deleted_every_photo() {
+    let bench = bench();
+    bench.run(&[]);
+    let views = bench.views();
+    let runs = fs::read_dir(bench.path("runs")).unwrap().count();
+    for empty in [false, true] {
+        fs::rename(bench.path("data/0.ORIGINAL"), bench.path("away")).unwrap();
+        if empty {
+            fs::create_dir(bench.path("data/0.ORIGINAL")).unwrap();
+            fs::write(bench.path("data/0.ORIGINAL/README.txt"), b"mount the disk here").unwrap();
+        }
+        let error = bench.try_run(&[], &catgen_pipe::progress::Silent).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        let _ = fs::remove_dir_all(bench.path("data/0.ORIGINAL"));
+        fs::rename(bench.path("away"), bench.path("data/0.ORIGINAL")).unwrap();
+        assert_eq!(bench.views(), views);
+    }
+    assert_eq!(fs::read_dir(bench.path("runs")).unwrap().count(), runs, "a run that touched nothing was recorded");
+}
+
+#[test]
+fn folders_and_files_in_each_others_place_stop_nothing() {
+    let bench = bench();
+    bench.run(&[]);
+    let views = bench.views();
+    let folder = bench.path("data/2.Dark");
+    fs::write(folder.join("x"), b"a file").unwrap();
+    bench.run(&[]);
+    fs::create_dir(folder.join("x")).unwrap();
+    fs::write(folder.join("x/y"), b"in a folder").unwrap();
+    fs::remove_file(folder.join("cat1.png")).unwrap();
+    fs::create_dir(folder.join("cat1.png")).unwrap();
+    bench.run(&[]);
+    assert_eq!(bench.views(), views);
+    let aside: Vec<_> = crate::bench::files(&bench.path(".catgen")).into_iter().filter(|(name, _)| name.starts_with("set-aside")).collect();
+    assert_eq!(aside.len(), 2, "{aside:?}");
+}
+
+#[test]
+fn names_that_would_be_too_long_or_taken_are_made_to_fit() {
+    let bench = Bench::new(PIPELINE);
+    let long = format!("{}.png", "é".repeat(125));
+    bench.photo(&long, [10, 1, 1]);
+    bench.photo(&long.replacen('é', "e", 1), [20, 1, 1]);
+    bench.photo("a.jpg", [30, 1, 1]);
+    bench.photo("a.png/b.png", [40, 1, 1]);
+    bench.run(&[]);
+    assert_eq!(bench.views().len(), 4 + 4 + 12 + 12);
+    assert!(bench.counts(&[]).iter().all(|(computed, _, _)| *computed == 0));
+}
+
 #[test]
 fn photos_that_differ_in_extension_alone_keep_apart() {
     let bench = Bench::new(PIPELINE);

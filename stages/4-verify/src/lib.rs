@@ -187,7 +187,8 @@ impl ItemStage for Verify {
         for decision in self.decisions.iter() {
             decided.push_str(&format!("{} {}\n", decision.digest, decision.decision.word()));
         }
-        vec![KeyInput { name: "decided".to_owned(), value: Digest::of(decided.as_bytes()).short() }]
+        let count = self.decisions.iter().count();
+        vec![KeyInput { name: "decisions taken".to_owned(), value: format!("{count} ({})", &Digest::of(decided.as_bytes()).short()[..6]) }]
     }
 
     fn item_inputs(&self, item: &Item) -> Vec<KeyInput> {

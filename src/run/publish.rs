@@ -1,0 +1,164 @@
+//! Making a stage's result the truth: blobs and actions flushed, manifest written, folder up to date, state noted, in that order.
+
+use std::sync::{Arc, OnceLock};
+
+use catgen_api::{Digest, Manifest, Shape};
+use rayon::prelude::*;
+
+use super::{Made, Product, Run, Shelved, photo_counts, pictures, removed};
+use crate::{
+    Error,
+    cache::{
+        states::State,
+        views::{Damage, Wanted},
+    },
+    decide,
+    error::Result,
+    progress::{Report, StageReport},
+    record,
+};
+
+impl Run<'_> {
+    /// Publishes what became of one stage.
+    pub(super) fn publish(&mut self, product: Product) -> Result<()> {
+        let stage = product.stage;
+        let declared = &self.project.pipeline.stages[stage];
+        let (name, shape) = (declared.name.clone(), declared.shape());
+        let before = self.project.states.get(&name).cloned();
+        let threads = rayon::current_num_threads().max(1);
+        let mut report = StageReport {
+            stage: name.clone(),
+            items_in: product.items_in,
+            items_out: 0,
+            reused: 0,
+            computed: 0,
+            removed: 0,
+            rejected: 0,
+            seconds: record::round(product.busy.as_secs_f64() / threads as f64),
+        };
+        let mut input = product.input;
+        let asked = !matches!(product.made, Made::NotAsked);
+        let (output, folder) = match product.made {
+            Made::Nothing | Made::NotAsked => {
+                let state = before.clone().expect("only a stage with a state is as it was");
+                report.items_out = state.items;
+                report.rejected = state.rejections;
+                report.reused = if shape == Shape::Item { state.items + state.rejections } else { product.items_in };
+                self.shelve_as_it_was(stage);
+                self.show(stage)?;
+                (state.output, state.folder)
+            }
+            Made::Manifest { manifest, computed, reused } => {
+                (report.items_out, report.rejected) = (manifest.items.len(), manifest.rejections.len());
+                (report.computed, report.reused) = (computed, reused);
+                let digest = manifest.digest();
+                let old = before.as_ref().filter(|state| state.output != digest);
+                if computed > 0 || old.is_some() || before.is_none() {
+                    self.project.store.cas.sync()?;
+                    self.project.actions()?.sync()?;
+                }
+                let old = old.and_then(|state| self.project.store.manifest(&state.output));
+                report.removed = old.map_or(0, |old| removed(&old.items, &photo_counts(&manifest.items)));
+                self.project.store.put_manifest(&manifest)?;
+                if shape != Shape::Source && !is_lasting(&manifest) {
+                    // The next run finds another input than this, and asks again.
+                    input = Digest::of(b"not finished");
+                }
+                let items = manifest.items.len();
+                self.shelf[stage] = Some(Shelved { digest, items, manifest: OnceLock::from(Arc::new(manifest)) });
+                self.show(stage)?;
+                (digest, None)
+            }
+            Made::Training { folder, computed } => {
+                (report.computed, report.reused) = if computed { (1, 0) } else { (0, 1) };
+                report.items_out = 1;
+                self.project.actions()?.sync()?;
+                (Digest::of(folder.as_bytes()), Some(folder))
+            }
+        };
+        if asked {
+            let seconds_per_item = match (report.computed, &before) {
+                (0, before) => before.as_ref().map_or(0.0, |before| before.seconds_per_item),
+                (computed, _) => product.busy.as_secs_f64() / computed as f64,
+            };
+            let unchanged = before.as_ref().filter(|before| before.output == output && report.computed == 0);
+            let state = State {
+                components: self.project.node(stage)?.state_components.clone(),
+                input,
+                output,
+                items: report.items_out,
+                rejections: report.rejected,
+                run: unchanged.map_or_else(|| self.record.run.id.clone(), |before| before.run.clone()),
+                folder,
+                seconds_per_item,
+            };
+            if self.project.states.put(&name, state) {
+                self.project.states.save(&self.project.store.path("stages.json"))?;
+            }
+        } else if let Some(difference) =
+            before.map(|before| decide::parameters_changed(self.project, stage, &before)).transpose()?.flatten()
+        {
+            self.progress.report(Report::Warning(format!("{difference}, and {name} is taken as it was: a plain `run` makes it again")));
+        }
+        self.record.stage(&report)?;
+        self.progress.report(Report::Stage(&report));
+        Ok(())
+    }
+
+    /// Brings the stage's folder to what its manifest says.
+    fn show(&mut self, stage: usize) -> Result<()> {
+        let Some((view, damage)) = &self.views[stage] else { return Ok(()) };
+        let digest = self.shelved(stage).digest;
+        if view.shows(&digest) && damage.is_none() {
+            return Ok(());
+        }
+        let name = self.project.pipeline.stages[stage].name.clone();
+        let healed = damage.clone();
+        let known_before = self.project.states.get(&name).is_some_and(|state| view.shows(&state.output));
+        let manifest = self.manifest(stage)?;
+        let wanted: Vec<Wanted> =
+            manifest.items.iter().map(|item| Wanted { name: item.name.clone(), digest: item.digest, bytes: item.bytes }).collect();
+        self.store_photos(&name, &wanted)?;
+        let (view, damage) = self.views[stage].as_mut().expect("it was there a moment ago");
+        view.sync(&self.project.store, &digest, &wanted, damage)?;
+        *damage = Damage::default();
+        if known_before {
+            self.tell_of(&name, &healed);
+        }
+        Ok(())
+    }
+
+    /// Photos that a folder shows are stored first, as a copy: the user may edit or delete the original at any time.
+    fn store_photos(&self, stage: &str, wanted: &[Wanted]) -> Result<()> {
+        wanted.par_iter().filter(|file| !self.project.store.cas.has(&file.digest, file.bytes)).try_for_each(|file| {
+            let Some(path) = self.originals.path(&file.digest) else {
+                return Err(Error::Lost { what: format!("the stored picture of data/{stage}/{} is gone", file.name) });
+            };
+            if self.project.store.cas.adopt_copy(path, &file.digest, file.bytes)? {
+                return Ok(());
+            }
+            Err(Error::Stage {
+                stage: stage.to_owned(),
+                what: format!("{} was changed while it was being worked on", file.name),
+                hint: "run again: the photo as it is now will be taken".to_owned(),
+            })
+        })
+    }
+
+    fn tell_of(&self, stage: &str, damage: &Damage) {
+        let tell = |names: &[String], what: &str| match names {
+            [] => {}
+            [only] => self.progress.report(Report::Warning(format!("data/{stage}: {what}: {only}"))),
+            [first, rest @ ..] => self.progress.report(Report::Warning(format!("data/{stage}: {what}: {first} and {} more", rest.len()))),
+        };
+        tell(&damage.missing, "restored what was missing");
+        tell(&damage.tampered, "restored what somebody changed (what was there is in .catgen/set-aside)");
+        let foreign: Vec<String> = damage.foreign.iter().map(|path| path.display().to_string()).collect();
+        tell(&foreign, "moved to .catgen/set-aside what is not ours (photos belong into the folder of the first stage)");
+    }
+}
+
+/// Whether the next run may take this result for finished: not if a file could only just not be read.
+fn is_lasting(manifest: &Manifest) -> bool {
+    manifest.rejections.iter().all(|rejection| pictures::is_about_content(&rejection.kind))
+}
