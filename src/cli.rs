@@ -2,8 +2,8 @@
 //!
 //! stdout is data, stderr is for people.
 
-/// The standard macro panics when standard error is closed or full; in this module it says what it can.
-macro_rules! eprintln {
+/// `eprintln!` that does not panic when standard error is closed or full.
+macro_rules! say {
     ($($words:tt)*) => {
         $crate::cli::output::say(format_args!($($words)*))
     };

@@ -31,7 +31,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<()> {
     });
     output::table(&["what", "where"], &rows);
     if let Some(cache) = cache_folder() {
-        eprintln!("looked in the environment (CATGEN_MODELS, ORT_DYLIB_PATH, LIBTORCH, CATGEN_TRAIN) and in {}", cache.display());
+        say!("looked in the environment (CATGEN_MODELS, ORT_DYLIB_PATH, LIBTORCH, CATGEN_TRAIN) and in {}", cache.display());
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         fs::write(&ignore, "/.catgen/\n/data/\n/runs/\n").map_err(Error::io("write", &ignore))?;
     }
     fs::write(&file, PIPELINE).map_err(Error::io("write", &file))?;
-    eprintln!("made a workspace in {}", root.display());
-    eprintln!("next: copy your photos into {}, or draw some with `catgen-pipe sample`; then `catgen-pipe run`", photos.display());
+    say!("made a workspace in {}", root.display());
+    say!("next: copy your photos into {}, or draw some with `catgen-pipe sample`; then `catgen-pipe run`", photos.display());
     Ok(())
 }

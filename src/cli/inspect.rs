@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         (false, false) => {
             let rows: Vec<Vec<String>> = manifest.items.iter().map(row).collect();
             output::table(&["name", "size", "bytes", "facts"], &rows);
-            eprintln!("{} items, {} rejected (--rejected shows them)", manifest.items.len(), manifest.rejections.len());
+            say!("{} items, {} rejected (--rejected shows them)", manifest.items.len(), manifest.rejections.len());
         }
         (true, false) => {
             let rows: Vec<Vec<String>> = manifest
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
                 .map(|rejection| vec![rejection.name.clone(), rejection.kind.clone(), rejection.reason.clone()])
                 .collect();
             output::table(&["name", "kind", "reason"], &rows);
-            eprintln!("{} rejected, {} went on", manifest.rejections.len(), manifest.items.len());
+            say!("{} rejected, {} went on", manifest.rejections.len(), manifest.items.len());
         }
     }
     Ok(())
@@ -164,7 +164,7 @@ fn draw(file: &Path, pictures: Vec<Picture>) -> Result<()> {
     let sheet = sheet(pictures, Layout::for_count(count));
     let bytes = catgen_picture::encode_png(&Picture::Rgb(sheet));
     std::fs::write(file, bytes).map_err(Error::io("write", file))?;
-    eprintln!("drew {count} pictures onto {}", file.display());
+    say!("drew {count} pictures onto {}", file.display());
     Ok(())
 }
 

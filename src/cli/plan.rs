@@ -49,9 +49,9 @@ fn show(context: &Context, set: &[String], until: &[String]) -> Result<()> {
     output::table(&["stage", "state", "reuse", "compute", "remove", "why"], &rows);
     let seconds: f64 = lines.iter().filter_map(|line| line.seconds).sum();
     if lines.iter().any(|line| line.compute > 0 && line.seconds.is_none()) {
-        eprintln!("how long that takes is known after the first run");
+        say!("how long that takes is known after the first run");
     } else if seconds > 0.0 {
-        eprintln!("about {} by what it took before", duration(seconds));
+        say!("about {} by what it took before", duration(seconds));
     }
     Ok(())
 }

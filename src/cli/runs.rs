@@ -26,7 +26,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<()> {
         return Ok(());
     }
     if runs.is_empty() {
-        eprintln!("nothing was run yet");
+        say!("nothing was run yet");
         return Ok(());
     }
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();

@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         }
     }
     let planted = sample.photos.iter().filter(|photo| photo.of.is_some()).count();
-    eprintln!(
+    say!(
         "drew {} photos of {} cats into {}: {planted} of them are exact or near duplicates, planted to be found",
         sample.photos.len(),
         args.count,
