@@ -26,7 +26,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         hint: "`catgen-pipe init` writes a pipeline with one".to_owned(),
     })?;
     let folder = source::folder(&project, stage);
-    let there = catgen_original::find(&folder).len();
+    let there = catgen_original::find(&folder).iter().filter(|file| file.problem.is_none()).count();
     if there > 0 {
         return Err(Error::Usage {
             what: format!(

@@ -84,6 +84,8 @@ fn without_the_trainer_everything_else_is_done_and_one_message_says_so() {
 #[test]
 fn the_sample_is_not_drawn_among_photos() {
     let home = Home::new(SMALL);
+    // A checkout has no folder for photos yet.
+    fs::remove_dir(home.path("data/0.ORIGINAL")).unwrap();
     home.ok(&["sample", "--count", "1"]);
     assert!(home.fails(&["sample"]).contains("files already, and cartoons do not belong among your photos"), "{}", home.fails(&["sample"]));
 }
