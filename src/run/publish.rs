@@ -25,7 +25,8 @@ impl Run<'_> {
         let declared = &self.project.pipeline.stages[stage];
         let (name, shape) = (declared.name.clone(), declared.shape());
         let before = self.project.states.get(&name).cloned();
-        let threads = rayon::current_num_threads().max(1);
+        // The trainer's threads are its own: its time is the clock's.
+        let threads = if shape == Shape::Train { 1 } else { rayon::current_num_threads().max(1) };
         let mut report = StageReport {
             stage: name.clone(),
             items_in: product.items_in,
