@@ -150,10 +150,12 @@ fn load(path: &Path) -> Option<Picture> {
     catgen_picture::decode(&std::fs::read(path).ok()?, Some(512)).ok().map(|decoded| decoded.picture)
 }
 
-/// `limit` of the items, evenly over all of them.
+/// `limit` of the items, evenly over all of them; within each stretch another place each time, because augmented pictures come
+/// in rows of equal length and a fixed step would show the same transform of each.
 fn spread<T: Copy>(items: &[T], limit: usize) -> Vec<T> {
     let shown = items.len().min(limit);
-    (0..shown).map(|at| items[at * items.len() / shown]).collect()
+    let stretch = |at: usize| at * items.len() / shown;
+    (0..shown).map(|at| items[stretch(at) + (at * 7) % (stretch(at + 1) - stretch(at))]).collect()
 }
 
 fn draw(file: &Path, pictures: Vec<Picture>) -> Result<()> {
@@ -181,4 +183,20 @@ fn rejection_line(rejection: &Rejection) -> serde_json::Value {
         line["distance"] = json!(rejection.distance);
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn a_sheet_spreads_over_everything_and_over_every_transform() {
+        let rows: Vec<usize> = (0..64 * 12).collect();
+        let shown = spread(&rows, 48);
+        assert_eq!(shown.len(), 48);
+        assert!(shown.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(shown.iter().any(|n| n % 2 == 0) && shown.iter().any(|n| n % 2 == 1));
+        assert_eq!(spread(&rows[..5], 48), [0, 1, 2, 3, 4]);
+        assert_eq!(spread(&rows[..0], 48), [0; 0]);
+    }
 }
