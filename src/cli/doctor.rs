@@ -15,7 +15,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<()> {
     let model = tools.models.iter().map(|folder| folder.join("u2netp.onnx")).find(|path| path.is_file());
     let rows = [
         ("cut-out model u2netp", model, "make models", "without it: model = \"border\""),
-        ("libonnxruntime", tools.onnxruntime.clone(), "make onnxruntime", "without it: the built-in runtime, 2.5 times slower"),
+        ("libonnxruntime", tools.onnxruntime.clone(), "make models", "without it: the built-in runtime, 2.5 times slower"),
         ("catgen-train", tools.trainer.clone(), "make trainer", "without it: every stage but training"),
         ("libtorch", tools.libtorch.clone(), "make libtorch", "without it: every stage but training"),
     ];

@@ -93,7 +93,7 @@ impl SetStage for Duplicates {
         let candidates = items.iter().map(|(item, facts)| {
             let fingerprint = Fingerprint::from_facts(facts).map_err(|error| StageError::Broken {
                 what: format!("what is known about {} cannot be read: {error}", item.name),
-                hint: "run `catgen-pipe fsck --repair`, then run again".to_owned(),
+                hint: "delete `.catgen/actions.log` and run again: it will be found out again".to_owned(),
             })?;
             let pixels = u64::from(item.width) * u64::from(item.height);
             Ok(Candidate { name: &item.name, digest: item.digest, pixels, fingerprint })
