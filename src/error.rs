@@ -98,7 +98,7 @@ impl Error {
             Self::Usage { hint, .. } | Self::Stage { hint, .. } | Self::Trainer { hint, .. } => {
                 Some(hint.clone()).filter(|hint| !hint.is_empty())
             }
-            Self::Lost { .. } => Some("delete the file `.catgen/stages.json` and run again: what is missing will be made again".to_owned()),
+            Self::Lost { .. } => Some("`catgen-pipe run` makes it again".to_owned()),
             Self::Stopped => Some("run again: it goes on from here".to_owned()),
             Self::Busy { .. } => Some("wait for it to end, or run without --no-wait to queue behind it".to_owned()),
             Self::Io { source, .. } => match source.kind() {

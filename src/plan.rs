@@ -307,6 +307,14 @@ impl Planner<'_> {
     }
 
     fn train(&mut self, stage: usize, line: &mut PlanLine) -> Result<()> {
+        let from = self.project.pipeline.stages[stage].from.expect("a training reads a stage");
+        if let Some(Forecast::Settled { digest, .. }) = &self.forecasts[from]
+            && decide::freshness(self.project, stage, digest, None)? == Freshness::Fresh
+            && train::last_folder(self.project, stage).is_some()
+        {
+            (line.state, line.reuse) = (State::Fresh, 1);
+            return Ok(());
+        }
         let (manifest, _) = self.input(stage);
         let dataset = manifest.items.iter().find(|item| item.name == train::DATASET);
         let known = match dataset {
@@ -314,7 +322,7 @@ impl Planner<'_> {
             None => None,
         };
         match known {
-            Some(Outcome::Trained { folder }) if self.project.workspace.root().join(&folder).join("checkpoints").is_dir() => {
+            Some(Outcome::Trained { folder }) if train::is_there(self.project, &folder) => {
                 (line.state, line.reuse, line.reason) = (State::Fresh, 1, None);
             }
             _ => {

@@ -119,7 +119,8 @@ pub fn run(project: &mut Project, options: &Options, progress: &dyn Progress) ->
     let shelf = (0..project.pipeline.stages.len()).map(|_| None).collect();
     let mut run = Run { project, progress, options, record, views: Vec::new(), shelf, originals: Originals::default() };
     let mut ended = run.all(&selected);
-    if let Err(Error::Lost { what }) = &ended {
+    // With --from, what was lost may belong to stages that are not asked: only a plain run can make it again.
+    if let (Err(Error::Lost { what }), None) = (&ended, options.from) {
         progress.report(Report::Warning(format!("{what}; looking everything up again")));
         run.forget();
         ended = run.all(&selected);

@@ -13,7 +13,7 @@ use crate::{error::Result, key::Components};
 pub struct State {
     /// What was in its keys apart from the items, and what the items' own inputs depended on.
     pub components: Components,
-    /// The digest of the manifest it read; for `original`, of nothing; for training, of the dataset.
+    /// The digest of the manifest it read; for `original`, of nothing.
     pub input: Digest,
     /// The digest of the manifest it put out; for training, of its folder's name.
     pub output: Digest,

@@ -1,6 +1,9 @@
 //! Running a pack stage: all items into files, which become blobs like any picture.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use catgen_api::{Item, Manifest, PackFile, PackedFile, Photo, StageError};
 
@@ -35,14 +38,21 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let began = Instant::now();
     let manifest = run.manifest(from)?;
     run.progress.report(Report::Begin { stages: &[name], items: items_in });
+    // An error of our own on its way through the stage's code: kept whole, because what the store lost can be made again.
+    let engine_error: Mutex<Option<Error>> = Mutex::default();
     let open = |item: &Item| match Lazy::file(project, &run.originals, item.digest).look(None, Clone::clone) {
         Ok(Ok(picture)) => Ok(picture),
         Ok(Err(reason)) => Err(StageError::Broken { what: format!("{}: {}", item.name, reason.text), hint: String::new() }),
-        Err(error) => Err(StageError::Broken { what: error.to_string(), hint: error.hint().unwrap_or_default() }),
+        Err(error) => {
+            let stopped = StageError::Broken { what: error.to_string(), hint: String::new() };
+            *engine_error.lock().expect("no thread panics while it holds this lock") = Some(error);
+            Err(stopped)
+        }
     };
     let scratch = project.store.scratch()?;
     let done = |n| run.progress.report(Report::Advance(n));
-    let files = code.pack(&manifest.items, &open, scratch.path(), &done).map_err(|error| Error::stage(name, error))?;
+    let files = code.pack(&manifest.items, &open, scratch.path(), &done);
+    let files = files.map_err(|error| engine_error.into_inner().ok().flatten().unwrap_or_else(|| Error::stage(name, error)))?;
     // Made from all photos, so from no one of them.
     let all = Arc::new(Photo { path: String::new(), digest: input, size: [0, 0] });
     let mut items = Vec::with_capacity(files.len());

@@ -73,7 +73,9 @@ impl Run<'_> {
             Made::Training { folder, computed } => {
                 (report.computed, report.reused) = if computed { (1, 0) } else { (0, 1) };
                 report.items_out = 1;
-                self.project.actions()?.sync()?;
+                if computed {
+                    self.project.actions()?.sync()?;
+                }
                 (Digest::of(folder.as_bytes()), Some(folder))
             }
         };

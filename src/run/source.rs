@@ -31,8 +31,8 @@ pub(crate) struct Scan {
 
 pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let began = Instant::now();
-    let actions = run.project.actions()?;
-    let put = |key: &_, outcome: &_| actions.put(key, outcome);
+    let project = &*run.project;
+    let put = |key: &_, outcome: &_| project.actions()?.put(key, outcome);
     let progress = run.progress;
     let scan = scan(
         run.project,
@@ -94,12 +94,13 @@ pub(crate) fn scan(
     if unknown > 0 {
         begin(unknown);
     }
+    let last = LastTime::load(project, stage)?;
     let looked: Vec<Looked> = found
         .par_iter()
         .zip(&stats)
         .map(|(file, stat)| {
             let known = stat.and_then(|stat| memo.get(&file.name, &stat));
-            let looked = look(project, stage, file, stat.as_ref(), known, put);
+            let looked = look(project, stage, file, stat.as_ref(), known, &last, put);
             if known.is_none() {
                 advance(1);
             }
@@ -144,12 +145,40 @@ struct Looked {
     computed: bool,
 }
 
+/// What was found when the photos were last looked at: a run with nothing new needs no more than this, and not the action log.
+#[derive(Default)]
+struct LastTime(HashMap<String, std::result::Result<Item, Rejection>>);
+
+impl LastTime {
+    /// Nothing, where the stage's key is another one now.
+    fn load(project: &Project, stage: usize) -> Result<Self> {
+        let Some(state) = project.states.get(&project.pipeline.stages[stage].name) else { return Ok(Self::default()) };
+        if decide::parameters_changed(project, stage, state)?.is_some() {
+            return Ok(Self::default());
+        }
+        let Manifest { items, rejections } = project.store.manifest(&state.output).unwrap_or_default();
+        let items = items.into_iter().map(|item| (item.name.clone(), Ok(item)));
+        let rejections = rejections.into_iter().map(|rejection| (rejection.name.clone(), Err(rejection)));
+        Ok(Self(items.chain(rejections).collect()))
+    }
+
+    /// What was found out about the file of that name, if it had this content.
+    fn photo(&self, name: &str, digest: &Digest) -> Option<std::result::Result<Item, Reason>> {
+        match self.0.get(name)? {
+            Ok(item) if item.digest == *digest => Some(Ok(item.clone())),
+            Err(rejection) if rejection.input == Some(*digest) => Some(Err(Reason::new(rejection.kind.clone(), rejection.reason.clone()))),
+            _ => None,
+        }
+    }
+}
+
 fn look(
     project: &Project,
     stage: usize,
     file: &Found,
     stat: Option<&Stat>,
     known: Option<Digest>,
+    last: &LastTime,
     put: &(dyn Fn(&crate::key::ActionKey, &Outcome) -> Result<()> + Sync),
 ) -> Result<Looked> {
     let rejected = |reason: Reason| Ok(Looked { photo: Err(reason), digest: None, computed: false });
@@ -167,6 +196,9 @@ fn look(
             Err(error) => return rejected(catgen_original::unreadable(&error)),
         },
     };
+    if let Some(photo) = last.photo(&file.name, &digest) {
+        return Ok(Looked { photo, digest: Some((*stat, digest)), computed: false });
+    }
     let (key, outcome) = decide::whole(project, stage, &digest)?;
     let (outcome, computed) = match outcome {
         Some(outcome) => (outcome, false),

@@ -7,7 +7,7 @@ use catgen_train::TrainOptions;
 
 use super::{Made, Product, Run};
 use crate::{
-    Error,
+    Error, Project,
     cache::actions::Outcome,
     decide::{self, Freshness},
     error::Result,
@@ -21,21 +21,22 @@ pub(crate) const DATASET: &str = "images.npy";
 pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let from = run.from(stage);
     let name = run.project.pipeline.stages[stage].name.clone();
-    let items_in = run.shelved(from).items;
-    let dataset = dataset(run, from, &name)?;
-    let product =
-        |folder: String, computed, busy| Product { stage, input: dataset, items_in, made: Made::Training { folder, computed }, busy };
-    let is_there = |folder: &String| run.project.workspace.root().join(folder).join("checkpoints").is_dir();
-    let last = run.project.states.get(&name).and_then(|state| state.folder.clone()).filter(is_there);
-    if let (Some(folder), Freshness::Fresh, false) = (last, run.freshness(stage, &dataset)?, run.options.train_again) {
+    let (input, items_in) = (run.shelved(from).digest, run.shelved(from).items);
+    let product = |folder: String, computed, busy| Product { stage, input, items_in, made: Made::Training { folder, computed }, busy };
+    // The short way first: it needs neither the list of what was packed nor the action log.
+    if !run.options.train_again
+        && run.freshness(stage, &input)? == Freshness::Fresh
+        && let Some(folder) = last_folder(run.project, stage)
+    {
         return Ok(product(folder, false, Default::default()));
     }
+    let dataset = dataset(run, from, &name)?;
     let (key, known) = decide::whole(run.project, stage, &dataset)?;
     let half_done = match known {
-        Some(Outcome::Trained { folder }) if !run.options.train_again && is_there(&folder) => {
+        Some(Outcome::Trained { folder }) if !run.options.train_again && is_there(run.project, &folder) => {
             return Ok(product(folder, false, Default::default()));
         }
-        Some(Outcome::Training { folder }) if is_there(&folder) => Some(folder),
+        Some(Outcome::Training { folder }) if is_there(run.project, &folder) => Some(folder),
         _ => None,
     };
     let began = Instant::now();
@@ -76,6 +77,17 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     Ok(product(folder, true, began.elapsed()))
 }
 
+/// Whether a training's folder, relative to the workspace, holds what was trained.
+pub(crate) fn is_there(project: &Project, folder: &str) -> bool {
+    project.workspace.root().join(folder).join("checkpoints").is_dir()
+}
+
+/// The folder of the training that the stage was last finished with, if it is still there.
+pub(crate) fn last_folder(project: &Project, stage: usize) -> Option<String> {
+    let state = project.states.get(&project.pipeline.stages[stage].name)?;
+    state.folder.clone().filter(|folder| is_there(project, folder))
+}
+
 /// The digest of the dataset that the export stage put out.
 fn dataset(run: &Run<'_>, from: usize, name: &str) -> Result<Digest> {
     let manifest = run.manifest(from)?;
@@ -85,11 +97,7 @@ fn dataset(run: &Run<'_>, from: usize, name: &str) -> Result<Digest> {
         hint: "let it read an `export` stage".to_owned(),
     })?;
     if !run.project.store.cas.has(&dataset.digest, dataset.bytes) {
-        return Err(Error::Stage {
-            stage: name.to_owned(),
-            what: "the dataset is gone from the store".to_owned(),
-            hint: "delete `.catgen/stages.json` and run again: it will be packed again".to_owned(),
-        });
+        return Err(Error::Lost { what: "the packed dataset is gone from the store".to_owned() });
     }
     Ok(dataset.digest)
 }

@@ -183,6 +183,19 @@ fn a_decision_takes_one_photo_out_and_undone_it_comes_back() {
 }
 
 #[test]
+fn a_dataset_packed_from_a_store_that_lost_its_pictures_has_them_all() {
+    let home = Home::with_cats(SMALL, 3);
+    home.ok(&["run"]);
+    let dataset = fs::read(home.path("data/Export/images.npy")).unwrap();
+    fs::remove_dir_all(home.path(".catgen/cas")).unwrap();
+    let words = String::from_utf8(home.output(&["run", "--set", "Export.imagefolder=false"]).stderr).unwrap();
+    assert!(words.contains("looking everything up again"), "{words}");
+    assert_eq!(fs::read(home.path("data/Export/images.npy")).unwrap(), dataset);
+    home.ok(&["run"]);
+    assert!(home.computed(&[]).iter().all(|computed| *computed == 0));
+}
+
+#[test]
 fn sheets_are_pictures() {
     let home = Home::with_cats(SMALL, 4);
     home.ok(&["run"]);

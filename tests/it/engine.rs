@@ -31,6 +31,10 @@ fn the_second_run_computes_nothing_and_changes_nothing() {
     assert_eq!(bench.counts(&[]), [(0, 10, 0), (0, 10, 0), (0, 10, 0), (0, 30, 0), (0, 30, 0)]);
     assert_eq!(ran(&bench), [0; 4]);
     assert_eq!(bench.views(), views);
+    // Nor does it read the log of what was ever done: a folder in its place would be an error.
+    fs::rename(bench.path(".catgen/actions.log"), bench.path("log")).unwrap();
+    fs::create_dir(bench.path(".catgen/actions.log")).unwrap();
+    assert!(bench.counts(&[]).iter().all(|(computed, _, _)| *computed == 0));
 }
 
 #[test]
