@@ -11,6 +11,7 @@
 //! asked for the same thing it goes on under the same id, else the old one is marked `interrupted`.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Instant,
@@ -24,6 +25,7 @@ use crate::{
     Error, Project, Workspace,
     cache::write_whole,
     error::Result,
+    key::Components,
     progress::{StageReport, Status},
     run::Options,
 };
@@ -53,6 +55,12 @@ pub struct RunRecord {
     /// What each stage did, in order.
     #[serde(default)]
     pub stages: Vec<StageReport>,
+    /// By stage: the digest of the manifest it put out.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, Digest>,
+    /// By stage: what was in its keys apart from the items.
+    #[serde(default)]
+    pub made_with: BTreeMap<String, Components>,
     /// The digest of the dataset that was last trained on in it.
     #[serde(default)]
     pub dataset: Option<Digest>,
@@ -62,6 +70,15 @@ pub struct RunRecord {
     /// What stopped it.
     #[serde(default)]
     pub error: Option<String>,
+}
+
+impl RunRecord {
+    /// Forgets what stages did: they are all asked again.
+    pub(crate) fn forget(&mut self) {
+        self.stages.clear();
+        self.outputs.clear();
+        self.made_with.clear();
+    }
 }
 
 /// The record of the run at work.
@@ -87,7 +104,7 @@ impl Record {
             if run.asked == asked {
                 run.attempts += 1;
                 run.status = Status::Running;
-                run.stages.clear();
+                run.forget();
                 let seconds_before = run.seconds;
                 let record = Self { folder: workspace.runs().join(&run.id), run, began: Instant::now(), seconds_before };
                 record.save()?;
@@ -110,6 +127,8 @@ impl Record {
             asked,
             set: project.overrides.iter().map(|change| change.text.clone()).collect(),
             stages: Vec::new(),
+            outputs: BTreeMap::new(),
+            made_with: BTreeMap::new(),
             dataset: None,
             metrics: serde_json::Map::new(),
             error: None,
@@ -134,12 +153,14 @@ impl Record {
         &self.folder
     }
 
-    /// Notes what a stage did; written at once if it did anything, else with what comes next.
+    /// Notes what a stage did, put out and was made with; written at once if it did anything, else with what comes next.
     ///
     /// # Errors
     /// The file system's.
-    pub fn stage(&mut self, report: &StageReport) -> Result<()> {
+    pub fn stage(&mut self, report: &StageReport, output: Digest, made_with: Components) -> Result<()> {
         self.run.stages.push(report.clone());
+        self.run.outputs.insert(report.stage.clone(), output);
+        self.run.made_with.insert(report.stage.clone(), made_with);
         if report.computed + report.removed > 0 { self.save() } else { Ok(()) }
     }
 

@@ -147,7 +147,7 @@ impl Run<'_> {
     fn forget(&mut self) {
         self.project.states = States::default();
         self.shelf.fill_with(|| None);
-        self.record.run.stages.clear();
+        self.record.run.forget();
     }
 
     /// The loop itself.

@@ -57,6 +57,8 @@ fn values(param: &Param) -> String {
         ParamKind::Number { min, max, .. } => format!("{min} to {max}"),
         ParamKind::Range { min, max, .. } => format!("[low, high] in {min} to {max}"),
         ParamKind::Text(_) => "text".to_owned(),
+        ParamKind::Texts => "list of texts".to_owned(),
+        ParamKind::Table => "table".to_owned(),
         ParamKind::Choice { of, .. } => of.join(", "),
         ParamKind::Words { of, .. } => format!("list of {}", of.join(", ")),
     }

@@ -9,13 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catgen_api::{Digest, Input, Item, Manifest, Output, Picture, Rejection, Verdict};
+use catgen_api::{Digest, Input, Item, Manifest, Output, Picture, Rejection, Verdict, is_about_content};
 use rayon::prelude::*;
 
-use super::{
-    Lazy, Made, Originals, Product, Run,
-    pictures::{caught, is_about_content},
-};
+use super::{Lazy, Made, Originals, Product, Run, pictures::caught};
 use crate::{
     Error, Project,
     cache::actions::{Actions, Outcome, Stored},

@@ -68,18 +68,10 @@ pub(crate) fn read(project: &Project, originals: &Originals, digest: &Digest) ->
     let Some(path) = originals.path(digest) else { return project.store.cas.read(digest).map(Ok) };
     let reason = match std::fs::read(path) {
         Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(Ok(bytes)),
-        Ok(_) => Reason::new(CHANGED, "the file was changed while it was being worked on: run again"),
+        Ok(_) => Reason::new("changed", "the file was changed while it was being worked on: run again"),
         Err(error) => catgen_original::unreadable(&error),
     };
     Ok(project.store.cas.read(digest).map_err(|_| reason))
-}
-
-/// The kind of a rejection that says nothing about the content: it is not remembered.
-const CHANGED: &str = "changed";
-
-/// Whether a rejection of that kind is about the content of the picture, so that it may be remembered for it.
-pub(crate) fn is_about_content(kind: &str) -> bool {
-    kind != CHANGED && kind != "unreadable"
 }
 
 /// Runs code that may panic on a broken picture; a panic costs that picture and nothing else.

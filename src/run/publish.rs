@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use catgen_api::{Digest, Manifest, Shape};
 use rayon::prelude::*;
 
-use super::{Made, Product, Run, Shelved, photo_counts, pictures, removed};
+use super::{Made, Product, Run, Shelved, photo_counts, removed};
 use crate::{
     Error,
     cache::{
@@ -79,6 +79,9 @@ impl Run<'_> {
                 (Digest::of(folder.as_bytes()), Some(folder))
             }
         };
+        // With `--from` a later stage, what it put out was made with what it was made with then.
+        let as_before = before.as_ref().filter(|_| !asked).map(|before| before.components.clone());
+        let made_with = as_before.map_or_else(|| self.project.node(stage).map(|node| node.state_components.clone()), Ok)?;
         if asked {
             let seconds_per_item = match (report.computed, &before) {
                 (0, before) => before.as_ref().map_or(0.0, |before| before.seconds_per_item),
@@ -86,7 +89,7 @@ impl Run<'_> {
             };
             let unchanged = before.as_ref().filter(|before| before.output == output && report.computed == 0);
             let state = State {
-                components: self.project.node(stage)?.state_components.clone(),
+                components: made_with.clone(),
                 input,
                 output,
                 items: report.items_out,
@@ -103,7 +106,7 @@ impl Run<'_> {
         {
             self.progress.report(Report::Warning(format!("{difference}, and {name} is taken as it was: a plain `run` makes it again")));
         }
-        self.record.stage(&report)?;
+        self.record.stage(&report, output, made_with)?;
         self.progress.report(Report::Stage(&report));
         Ok(())
     }
@@ -163,5 +166,5 @@ impl Run<'_> {
 
 /// Whether the next run may take this result for finished: not if a file could only just not be read.
 fn is_lasting(manifest: &Manifest) -> bool {
-    manifest.rejections.iter().all(|rejection| pictures::is_about_content(&rejection.kind))
+    manifest.rejections.iter().all(|rejection| catgen_api::is_about_content(&rejection.kind))
 }

@@ -6,13 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catgen_api::{Digest, Facts, Input, Item, Manifest, Reason, Rejection, SetStage, SetVerdict};
+use catgen_api::{Digest, Facts, Input, Item, Manifest, Reason, Rejection, SetStage, SetVerdict, is_about_content};
 use rayon::prelude::*;
 
-use super::{
-    Lazy, Made, Product, Run,
-    pictures::{caught, is_about_content},
-};
+use super::{Lazy, Made, Product, Run, pictures::caught};
 use crate::{
     Error, Project,
     cache::actions::Outcome,

@@ -20,6 +20,6 @@ pub use manifest::{Manifest, ManifestError, Rejection};
 pub use nearest::nearest;
 pub use params::{Param, ParamKind, Params};
 pub use stage::{
-    BuildContext, Input, ItemStage, KeyInput, Kind, Made, Output, PackFile, PackStage, PackedFile, Reason, SetStage, SetVerdict, Shape,
-    StageError, Verdict,
+    Batch, BatchItem, BatchStage, BuildContext, Input, ItemStage, KeyInput, Kind, Made, Output, PackFile, PackStage, PackedFile, Reason,
+    SetStage, SetVerdict, Shape, StageError, Verdict, is_about_content, is_failure,
 };

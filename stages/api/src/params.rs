@@ -53,6 +53,10 @@ pub enum ParamKind {
     },
     /// Any text; the stage says on being built whether it can use it.
     Text(&'static str),
+    /// Any texts, in the order given; none where the file is silent.
+    Texts,
+    /// A table of the user's own keys and values, in the order of the keys; empty where the file is silent.
+    Table,
     /// One word of a list.
     Choice {
         /// Used where the file is silent.
@@ -78,6 +82,8 @@ impl Param {
             ParamKind::Number { default, .. } => default.into(),
             ParamKind::Range { default, .. } => default.to_vec().into(),
             ParamKind::Text(default) | ParamKind::Choice { default, .. } => default.into(),
+            ParamKind::Texts => Value::Array(Vec::new()),
+            ParamKind::Table => Value::Object(Map::new()),
             ParamKind::Words { default, .. } => default.to_vec().into(),
         }
     }
@@ -106,6 +112,12 @@ impl Param {
                 if low <= high { Ok(vec![low, high].into()) } else { Err(format!("{low} is above {high}: write [low, high]")) }
             }
             ParamKind::Text(_) => value.as_str().map(Value::from).ok_or_else(|| mismatch("a text in quotes")),
+            ParamKind::Texts => {
+                let wanted = || mismatch("a list of texts, [\"…\", \"…\"]");
+                let list = value.as_array().ok_or_else(wanted)?;
+                if list.iter().all(Value::is_string) { Ok(value.clone()) } else { Err(wanted()) }
+            }
+            ParamKind::Table => value.as_object().map(|_| in_key_order(value)).ok_or_else(|| mismatch("a table, { … = … }")),
             ParamKind::Choice { of, .. } => word(value.as_str().ok_or_else(|| mismatch("a text in quotes"))?, of).map(Value::from),
             ParamKind::Words { of, .. } => {
                 let list = value.as_array().ok_or_else(|| mismatch("a list of words, [\"…\", \"…\"]"))?;
@@ -120,6 +132,19 @@ impl Param {
                 Ok(words.into())
             }
         }
+    }
+}
+
+/// Tables with their keys in order, at every depth: the order in which somebody wrote them is not in the key.
+fn in_key_order(value: &Value) -> Value {
+    match value {
+        Value::Object(table) => {
+            let mut entries: Vec<_> = table.iter().collect();
+            entries.sort_by_key(|(key, _)| key.as_str());
+            Value::Object(entries.into_iter().map(|(key, value)| (key.clone(), in_key_order(value))).collect())
+        }
+        Value::Array(list) => list.iter().map(in_key_order).collect(),
+        other => other.clone(),
     }
 }
 
@@ -196,22 +221,41 @@ mod tests {
         Param { name: "fit", kind: ParamKind::Choice { default: "expand", of: &["expand", "crop"] }, doc: "" },
         Param { name: "light", kind: ParamKind::Range { default: [1.0, 1.4], min: 0.0, max: 4.0 }, doc: "" },
         Param { name: "use", kind: ParamKind::Words { default: &["Flip"], of: &["Flip", "Post"] }, doc: "" },
+        Param { name: "run", kind: ParamKind::Texts, doc: "" },
+        Param { name: "options", kind: ParamKind::Table, doc: "" },
     ];
 
     #[test]
     fn values_are_brought_into_one_form_in_one_order() {
         let mut params = Params::defaults(SPECS);
-        for (name, value) in [("use", r#"["Post","Flip"]"#), ("margin", "1"), ("side", "128")] {
+        for (name, value) in [
+            ("use", r#"["Post","Flip"]"#),
+            ("margin", "1"),
+            ("side", "128"),
+            ("run", r#"["b","a"]"#),
+            ("options", r#"{"z":1,"a":{"y":1,"b":2}}"#),
+        ] {
             params.set(SPECS, name, &serde_json::from_str(value).unwrap()).unwrap();
         }
         let written: Vec<String> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(written, ["side=128", "margin=1.0", "fit=\"expand\"", "light=[1.0,1.4]", "use=[\"Post\",\"Flip\"]"]);
+        let now = [
+            "side=128",
+            "margin=1.0",
+            "fit=\"expand\"",
+            "light=[1.0,1.4]",
+            "use=[\"Post\",\"Flip\"]",
+            "run=[\"b\",\"a\"]",
+            "options={\"a\":{\"b\":2,\"y\":1},\"z\":1}",
+        ];
+        assert_eq!(written, now);
     }
 
     #[test]
     fn what_is_wrong_is_said_with_the_nearest_word() {
         for (name, value, said) in [
             ("sid", "64", "unknown parameter \"sid\"; did you mean \"side\"?"),
+            ("run", "[\"python3\", 3]", "run: expected a list of texts, [\"…\", \"…\"], found a list"),
+            ("options", "3", "options: expected a table, { … = … }, found 3"),
             ("side", "\"64\"", "side: expected a whole number, found the text \"64\""),
             ("side", "4", "side: 4 is outside 8 to 1024"),
             ("fit", "\"corp\"", "fit: \"corp\" is not known here; did you mean \"crop\"?"),

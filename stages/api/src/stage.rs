@@ -133,6 +133,23 @@ impl Reason {
     }
 }
 
+/// Kinds of rejections that say nothing about the picture's content: asked again in the next run, not remembered for the content.
+const PASSING: &[&str] = &["unreadable", "changed", "failed", "crashed", "timeout"];
+
+/// Kinds of rejections of a picture that could not be worked on, beside [`PASSING`]; all others are what a stage is there to decide.
+const BROKEN: &[&str] =
+    &["empty", "not_a_picture", "not_a_file", "unsupported", "too_large", "truncated", "damaged", "panic", "link_loop", "dead_link"];
+
+/// Whether a rejection of that kind is about the picture's content, so that it may be remembered for it.
+pub fn is_about_content(kind: &str) -> bool {
+    !PASSING.contains(&kind)
+}
+
+/// Whether a rejection of that kind means that something went wrong with the picture: not a duplicate, not a decision.
+pub fn is_failure(kind: &str) -> bool {
+    PASSING.contains(&kind) || BROKEN.contains(&kind)
+}
+
 /// A stage that cannot do its work: never the fault of one picture.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StageError {
@@ -199,6 +216,53 @@ pub trait ItemStage: Send + Sync {
     /// # Errors
     /// Only when the stage is broken. A picture that cannot be used is a [`Verdict::Reject`].
     fn apply(&self, input: &Input<'_>) -> Result<Verdict, StageError>;
+
+    /// The same stage where it works on many pictures in one go; the engine then asks this and never [`ItemStage::apply`].
+    fn batch(&self) -> Option<&dyn BatchStage> {
+        None
+    }
+}
+
+/// An item stage that is given all its missing pictures at once: an outside program that is too slow to start for each.
+///
+/// The grain of the cache stays the picture: what is finished is told one by one, and remembered at once.
+pub trait BatchStage: Send + Sync {
+    /// Works on all items, telling `done` of each as soon as it is finished; an item never told of stays missing.
+    ///
+    /// `open` answers the pixels of the item at a position of the list, fitted to [`ItemStage::working_side`], or why there are none
+    /// (then the item is to be told as rejected for that reason). `stopping` turns true when the person at the keyboard wants to stop.
+    ///
+    /// # Errors
+    /// When the stage is broken; what was told before is kept.
+    fn apply_all(
+        &self,
+        batch: &Batch<'_>,
+        open: &(dyn Fn(usize) -> Result<Result<Picture, Reason>, StageError> + Sync),
+        done: &mut dyn FnMut(usize, Verdict) -> Result<(), StageError>,
+        stopping: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), StageError>;
+}
+
+/// What a [`BatchStage`] is asked to do.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// The items to work on, no two of the same key.
+    pub items: &'a [BatchItem<'a>],
+    /// The names of items that the stage put something out for the last time and that are gone now.
+    pub removed: &'a [String],
+}
+
+/// One item of a [`Batch`].
+#[derive(Debug)]
+pub struct BatchItem<'a> {
+    /// The item's name, for people and for the names of files.
+    pub name: &'a str,
+    /// The content digest of the picture's file.
+    pub digest: Digest,
+    /// Whether an item of that name, with other content, was there the last time.
+    pub changed: bool,
+    /// What [`ItemStage::item_inputs`] declared for this item.
+    pub inputs: &'a [KeyInput],
 }
 
 /// A stage that decides over all items.
