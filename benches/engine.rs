@@ -78,6 +78,6 @@ fn run_with_nothing_to_do() -> usize {
 #[divan::bench]
 fn plan_with_nothing_to_do() -> usize {
     let project = project(DONE.path());
-    let lines = plan::plan(&project, &vec![true; project.pipeline.stages.len()]).expect("nothing can fail");
+    let lines = plan::plan(&project, &vec![true; project.pipeline.stages.len()], plan::LOOK_AHEAD).expect("nothing can fail");
     lines.iter().map(|line| line.compute).sum()
 }

@@ -9,16 +9,20 @@ macro_rules! say {
     };
 }
 
+mod compare;
 mod doctor;
 mod generate;
+mod impact;
 mod init;
 mod inspect;
+mod locate;
 mod output;
 mod plan;
 mod run;
 mod runs;
 mod sample;
 mod stages;
+mod trace;
 mod train;
 mod verify;
 mod why;
@@ -64,8 +68,11 @@ enum Command {
     Inspect(inspect::Args),
     Verify(verify::Args),
     Why(why::Args),
+    Trace(trace::Args),
+    Impact(impact::Args),
     Train(train::Args),
     Runs(runs::Args),
+    Compare(compare::Args),
     Generate(generate::Args),
     Stages(stages::Args),
     Doctor(doctor::Args),
@@ -139,8 +146,11 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Inspect(args) => inspect::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
         Command::Why(args) => why::run(&args, context),
+        Command::Trace(args) => trace::run(&args, context),
+        Command::Impact(args) => impact::run(&args, context),
         Command::Train(args) => train::run(&args, context),
         Command::Runs(args) => runs::run(&args, context),
+        Command::Compare(args) => compare::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),
         Command::Stages(args) => stages::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::{
     Project,
     cache::{
-        actions::Outcome,
+        actions::{Outcome, Stored},
         states::State,
         views::{Damage, View},
     },
@@ -49,8 +49,11 @@ pub fn item(project: &Project, stage: usize, item: &Item) -> Result<Asked> {
         _ => Vec::new(),
     };
     let key = node.components.key_for(&item.digest, &inputs);
+    let declared = &project.pipeline.stages[stage];
+    let input_is_kept = declared.from.is_none_or(|from| project.pipeline.stages[from].keeps);
+    let is_there = |output: &Stored| output.same && input_is_kept || project.store.cas.has(&output.digest, output.bytes);
     let known = project.actions()?.get(&key).filter(|outcome| match outcome {
-        Outcome::Keep(stored) => stored.iter().all(|output| output.same || project.store.cas.has(&output.digest, output.bytes)),
+        Outcome::Keep(stored) => !declared.keeps || stored.iter().all(is_there),
         _ => true,
     });
     Ok(Asked { key, inputs, known })

@@ -37,6 +37,28 @@ impl fmt::Debug for ActionKey {
     }
 }
 
+/// One part in which two lists of [`Components`] differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The part.
+    pub name: String,
+    /// What it was, if it was there.
+    pub then: Option<String>,
+    /// What it is, if it is there.
+    pub now: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.then, &self.now) {
+            (Some(then), Some(now)) => write!(f, "{} {then} → {now}", self.name),
+            (None, Some(now)) => write!(f, "{} is new: {now}", self.name),
+            (Some(then), None) => write!(f, "{} is gone, it was {then}", self.name),
+            (None, None) => write!(f, "{}", self.name),
+        }
+    }
+}
+
 /// The parts of a key by name, in order: what is hashed, and what people are told.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Components(Vec<(String, String)>);
@@ -64,18 +86,24 @@ impl Components {
         ActionKey(*hasher.finalize().as_bytes())
     }
 
+    /// Every part in which these differ from those of an earlier run, in order: its name, what it was and what it is.
+    pub fn differences(&self, before: &Self) -> Vec<Difference> {
+        let difference = |name: &str| {
+            let (then, now) = (before.get(name), self.get(name));
+            (then != now).then(|| Difference { name: name.to_owned(), then: then.map(str::to_owned), now: now.map(str::to_owned) })
+        };
+        let gone = before.iter().map(|(name, _)| name).filter(|name| self.get(name).is_none());
+        self.iter().map(|(name, _)| name).chain(gone).filter_map(difference).collect()
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(other, _)| *other == name).map(|(_, value)| value)
+    }
+
     /// The first part in which these differ from those of an earlier run, as a sentence; `None` if nothing differs.
     pub fn first_difference(&self, before: &Self, stage: &str) -> Option<String> {
-        let find = |parts: &Self, name: &str| parts.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
-        for (name, now) in &self.0 {
-            match find(before, name) {
-                Some(then) if then == *now => {}
-                Some(then) => return Some(format!("{stage}.{name} {then} → {now}")),
-                None => return Some(format!("{stage}.{name} is new: {now}")),
-            }
-        }
-        match before.0.iter().find(|(name, _)| find(self, name).is_none()) {
-            Some((name, was)) => Some(format!("{stage}.{name} is gone, it was {was}")),
+        match self.differences(before).into_iter().next() {
+            Some(difference) => Some(format!("{stage}.{difference}")),
             // The hash sees the order, so the explanation must.
             None => (self != before)
                 .then(|| format!("the parts of {stage}'s key are in another order, as another version of the program puts them")),

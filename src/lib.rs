@@ -5,6 +5,7 @@ pub mod cli;
 pub mod decide;
 mod error;
 pub mod key;
+pub mod lineage;
 pub mod pipeline;
 pub mod plan;
 pub mod progress;

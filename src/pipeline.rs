@@ -4,12 +4,15 @@
 //! the line and names the nearest valid word.
 
 mod error;
+mod matrix;
 mod parse;
+mod share;
 
 use std::ops::Range;
 
 use catgen_api::{Params, Shape, nearest};
 pub use error::PipelineError;
+pub use share::Share;
 
 use crate::registry::Entry;
 
@@ -28,8 +31,16 @@ pub struct Pipeline {
 /// One node of the DAG.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Its name and, below `data/`, its folder.
+    /// Its name and, below `data/`, its folder. For a variant of a `matrix`, the declared name, `@` and what is varied.
     pub name: String,
+    /// Its name as the file has it: the same for all variants of one stage.
+    pub declared: String,
+    /// The parameters that its own `matrix` varies; those of stages before it are not among them.
+    pub varied: Vec<String>,
+    /// Whether the pictures it puts out are kept: `store = "files"`, not `"none"`.
+    pub keeps: bool,
+    /// More rejections than this fail the run.
+    pub max_rejected: Option<Share>,
     /// Its kind.
     pub entry: Entry,
     /// The position in [`Pipeline::stages`] of the stage it reads.
@@ -46,8 +57,12 @@ impl Stage {
 
     /// The last part of its name: what people call it where that is unique.
     pub fn short_name(&self) -> &str {
-        self.name.rsplit('/').next().unwrap_or(&self.name)
+        last_part(&self.name)
     }
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 impl Pipeline {
@@ -64,15 +79,28 @@ impl Pipeline {
     /// # Errors
     /// A sentence that names the nearest stage, or all that the word may mean.
     pub fn find(&self, word: &str) -> Result<usize, String> {
+        match self.find_all(word)?.as_slice() {
+            [only] => Ok(*only),
+            several => Err(self.ambiguous(word, several)),
+        }
+    }
+
+    /// As [`Pipeline::find`]; where `word` is the declared name of a stage with a `matrix`, all its variants.
+    ///
+    /// # Errors
+    /// As [`Pipeline::find`], where the word may mean stages that were declared apart.
+    pub fn find_all(&self, word: &str) -> Result<Vec<usize>, String> {
+        let whole = word;
         let word = word.trim_end_matches('/');
         let word = word.strip_prefix("data/").unwrap_or(word);
-        if let Some(at) = self.stages.iter().position(|stage| stage.name == word) {
-            return Ok(at);
+        let all = |is_meant: &dyn Fn(&str) -> bool| -> Vec<usize> {
+            (0..self.stages.len()).filter(|at| is_meant(&self.stages[*at].name) || is_meant(&self.stages[*at].declared)).collect()
+        };
+        let mut found = all(&|name| name == word);
+        if found.is_empty() {
+            found = all(&|name| name.eq_ignore_ascii_case(word) || last_part(name).eq_ignore_ascii_case(word));
         }
-        let same = |stage: &Stage| stage.short_name().eq_ignore_ascii_case(word) || stage.name.eq_ignore_ascii_case(word);
-        let candidates: Vec<usize> = (0..self.stages.len()).filter(|at| same(&self.stages[*at])).collect();
-        match candidates.as_slice() {
-            [only] => Ok(*only),
+        match found.as_slice() {
             [] => {
                 let names = self.stages.iter().flat_map(|stage| [stage.name.as_str(), stage.short_name()]);
                 Err(match nearest(word, names) {
@@ -80,11 +108,16 @@ impl Pipeline {
                     None => format!("there is no stage {word:?}; there are {}", self.names().join(", ")),
                 })
             }
-            several => {
-                let names: Vec<_> = several.iter().map(|at| self.stages[*at].name.as_str()).collect();
-                Err(format!("{word:?} may mean {}: write the whole name", names.join(" or ")))
+            [first, rest @ ..] if rest.iter().any(|at| self.stages[*at].declared != self.stages[*first].declared) => {
+                Err(self.ambiguous(whole, &found))
             }
+            _ => Ok(found),
         }
+    }
+
+    fn ambiguous(&self, word: &str, several: &[usize]) -> String {
+        let names: Vec<_> = several.iter().map(|at| self.stages[*at].name.as_str()).collect();
+        format!("{word:?} may mean {}: write the whole name", names.join(" or "))
     }
 
     /// The names of all stages, in order.
@@ -127,16 +160,19 @@ pub struct Override {
 }
 
 impl Override {
-    /// Reads `STAGE.key=value`; the stage may contain dots.
+    /// Reads `STAGE.key=value`; the stage may contain dots, and that of a variant equals signs.
     ///
     /// # Errors
     /// A sentence that shows the form.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not of the form STAGE.key=value, for instance 7.Train.epochs=2");
-        let (place, value) = text.split_once('=').ok_or_else(wrong)?;
-        let (stage, key) = place.trim().rsplit_once('.').filter(|(stage, key)| !stage.is_empty() && !key.is_empty()).ok_or_else(wrong)?;
-        let value = parse::loose_value(value.trim());
-        Ok(Self { stage: stage.to_owned(), key: key.to_owned(), value, text: text.to_owned() })
+        let is_key = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let place = text.match_indices('=').find_map(|(at, _)| {
+            let (stage, key) = text[..at].trim().rsplit_once('.')?;
+            (!stage.is_empty() && is_key(key)).then(|| (stage.to_owned(), key.to_owned(), text[at + 1..].trim()))
+        });
+        let (stage, key, value) =
+            place.ok_or_else(|| format!("{text:?} is not of the form STAGE.key=value, for instance 7.Train.epochs=2"))?;
+        Ok(Self { stage, key, value: parse::loose_value(value), text: text.to_owned() })
     }
 }
 

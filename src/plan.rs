@@ -1,12 +1,13 @@
 //! `Plan`: what `run` would do, counted without doing it.
 //!
-//! It asks the same questions of the same functions as `run`. What cannot be known before the work is done (whether a new
-//! photo is a near-duplicate, whether a new picture is rejected) is counted as if every picture went on, and the line is
-//! marked as not exact.
+//! It asks the same questions of the same functions as `run`. A few new photos are looked at to know whether they are
+//! duplicates. What cannot be known before the work is done (whether a picture not yet made is rejected) is counted as if every
+//! picture went on, and the line is marked as not exact.
 
 use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
 use catgen_api::{Digest, Item, Manifest, Rejection, Shape};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     decide::{self, Freshness},
     error::Result,
     registry::Built,
-    run::{items, photo_counts, removed, set, source, train},
+    run::{Originals, items, names, photo_counts, removed, set, settle, source, train},
 };
 
 /// Whether a stage has anything to do.
@@ -64,13 +65,18 @@ enum Forecast {
     Open { items: Vec<Item>, pending: HashMap<String, usize> },
 }
 
-/// Counts what `run` would do in the selected stages.
+/// So many new pictures are looked at for a plan without anybody noticing.
+pub const LOOK_AHEAD: usize = 64;
+
+/// Counts what `run` would do in the selected stages. Whether a new photo is a duplicate is found out for at most `look_ahead`
+/// of them, see [`LOOK_AHEAD`]; what is found out is not kept, because a plan writes nothing.
 ///
 /// # Errors
 /// A stage that cannot be built, or the store's.
-pub fn plan(project: &Project, selected: &[bool]) -> Result<Vec<PlanLine>> {
-    let mut planner =
-        Planner { project, views: decide::folders(project, selected)?, forecasts: (0..selected.len()).map(|_| None).collect() };
+pub fn plan(project: &Project, selected: &[bool], look_ahead: usize) -> Result<Vec<PlanLine>> {
+    let views = decide::folders(project, selected)?;
+    let forecasts = (0..selected.len()).map(|_| None).collect();
+    let mut planner = Planner { project, views, forecasts, originals: Originals::default(), look_ahead };
     (0..selected.len()).filter(|stage| selected[*stage]).map(|stage| planner.line(stage)).collect()
 }
 
@@ -78,6 +84,9 @@ struct Planner<'a> {
     project: &'a Project,
     views: Vec<Option<(View, Damage)>>,
     forecasts: Vec<Option<Forecast>>,
+    originals: Originals,
+    /// How many new pictures a set stage may look at before it gives an upper limit instead.
+    look_ahead: usize,
 }
 
 /// What one stage would do.
@@ -220,8 +229,9 @@ impl Planner<'_> {
         }
     }
 
-    fn source(&self, stage: usize) -> Result<Counted> {
+    fn source(&mut self, stage: usize) -> Result<Counted> {
         let scan = source::scan(self.project, stage, &|_, _| Ok(()), &|_| {}, &|_| {})?;
+        self.originals = scan.originals;
         let files = scan.manifest.items.len() + scan.manifest.rejections.len();
         let Manifest { items, rejections } = scan.manifest;
         Ok(Counted { items, rejections, compute: scan.computed, reuse: files - scan.computed, exact: true, ..Counted::default() })
@@ -233,16 +243,16 @@ impl Planner<'_> {
         let fan_out = code.fan_out();
         let mut counted = Counted { exact: true, ..Counted::default() };
         let mut asked_now = std::collections::HashSet::new();
-        for (item, stem) in manifest.items.iter().zip(items::stems(&manifest.items)) {
+        for (item, stem) in manifest.items.iter().zip(names::stems(&manifest.items)) {
             let asked = decide::item(self.project, stage, item)?;
             match asked.known {
                 Some(Outcome::Keep(outputs)) => {
                     counted.reuse += outputs.len();
-                    counted.items.extend(outputs.iter().map(|output| items::follow(item, &stem, output).0));
+                    counted.items.extend(outputs.iter().map(|output| names::follow(item, &stem, output).0));
                 }
                 Some(Outcome::Reject { kind, reason }) => {
                     counted.reuse += 1;
-                    counted.rejections.push(items::rejection_of(item, kind, reason));
+                    counted.rejections.push(settle::rejection_of(item, kind, reason));
                 }
                 Some(_) => {}
                 None => {
@@ -264,20 +274,28 @@ impl Planner<'_> {
     fn set(&self, stage: usize) -> Result<Counted> {
         let (manifest, pending) = self.input(stage);
         let mut counted = Counted { exact: self.is_exact(stage), ..Counted::default() };
-        let (mut known, mut unknown) = (HashMap::new(), std::collections::HashSet::new());
-        for item in &manifest.items {
+        let (mut known, mut unknown) = (HashMap::new(), Vec::new());
+        let mut seen = std::collections::HashSet::new();
+        for item in manifest.items.iter().filter(|item| seen.insert(item.digest)) {
             match set::known_fact(self.project, stage, &item.digest)? {
                 Some(fact) => drop(known.insert(item.digest, fact)),
-                None => {
-                    unknown.insert(item.digest);
-                    *counted.pending.entry(item.photo.path.clone()).or_default() += 1;
-                    counted.exact = false;
-                }
+                None => unknown.push(item),
             }
         }
         counted.compute = unknown.len();
-        counted.reuse = manifest.items.len() - unknown.len();
-        let decided = set::decide_all(&self.project.pipeline.stages[stage].name, set::code(self.project, stage)?, &manifest.items, &known)?;
+        let code = set::code(self.project, stage)?;
+        if unknown.len() <= self.look_ahead {
+            let (project, originals) = (self.project, &self.originals);
+            let look = |item: &&Item| Ok((item.digest, set::look(project, originals, stage, code, item)?));
+            known.extend(unknown.par_iter().map(look).collect::<Result<Vec<_>>>()?);
+        } else {
+            for item in manifest.items.iter().filter(|item| !known.contains_key(&item.digest)) {
+                *counted.pending.entry(item.photo.path.clone()).or_default() += 1;
+            }
+            counted.exact = false;
+        }
+        counted.reuse = manifest.items.len() - counted.compute;
+        let decided = set::decide_all(&self.project.pipeline.stages[stage].name, code, &manifest.items, &known)?;
         (counted.items, counted.rejections) = (decided.items, decided.rejections);
         for (photo, count) in pending {
             counted.compute += count;

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use catgen_api::{BuildContext, Digest, Shape};
+use catgen_api::{BuildContext, Digest, Shape, StageError};
 
 use crate::{
     Error, Pipeline, Workspace,
@@ -70,6 +70,11 @@ impl Project {
             if let Built::Item(code) = &built {
                 code.watched().into_iter().for_each(|input| state_components.push(input.name, input.value));
             }
+            if stage.shape() == Shape::Item {
+                // Not in the keys, because it changes no picture: it changes what is kept.
+                state_components.push("store", if stage.keeps { "files" } else { "none" });
+            }
+            check_kept(&pipeline, stage, &built)?;
             Ok(Node { built, components, fact_components, state_components })
         });
         let nodes = nodes.collect();
@@ -94,6 +99,11 @@ impl Project {
         self.nodes[stage].as_ref().map_err(|error| Error::stage(&self.pipeline.stages[stage].name, error.clone()))
     }
 
+    /// Whether the stage works on many pictures in one go. One that could not be built says so when it is asked.
+    pub fn is_batch(&self, stage: usize) -> bool {
+        matches!(&self.nodes[stage], Ok(Node { built: Built::Item(code), .. }) if code.batch().is_some())
+    }
+
     /// The action cache, opened on first use: a command that recomputes nothing never reads it.
     ///
     /// # Errors
@@ -110,6 +120,19 @@ impl Project {
     pub fn asked(&self) -> Digest {
         let overrides: Vec<_> = self.overrides.iter().map(|change| change.text.as_str()).collect();
         Digest::of(format!("{}\0{}", self.pipeline_text, overrides.join("\0")).as_bytes())
+    }
+}
+
+/// Whether the stage gets at the pictures it reads: one picture at a time can be made again, all at once would be made many times.
+fn check_kept(pipeline: &Pipeline, stage: &crate::pipeline::Stage, built: &Built) -> std::result::Result<(), StageError> {
+    let is_batch = matches!(built, Built::Item(code) if code.batch().is_some());
+    let broken = |what: String| Err(StageError::Broken { what, hint: "take out `store = \"none\"`".to_owned() });
+    if is_batch && !stage.keeps {
+        return broken("it works on many pictures in one go, so it cannot make one of them again: its pictures must be kept".to_owned());
+    }
+    match stage.from.map(|from| &pipeline.stages[from]).filter(|from| !from.keeps) {
+        Some(from) if is_batch => broken(format!("it works on many pictures in one go, and {} keeps none", from.name)),
+        _ => Ok(()),
     }
 }
 

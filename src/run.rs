@@ -1,15 +1,18 @@
 //! The one loop.
 //!
 //! Stages run in the pipeline's order. Item stages that follow one another run as one group, so that a picture is handed
-//! from one to the next in memory; every other stage is a barrier. Each finished stage is published at once: blobs flushed,
+//! from one to the next in memory; every other stage, and one that works in batches, is a barrier. Each finished stage is published at once: blobs flushed,
 //! manifest written, folder brought up to date, state noted, in that order.
 
+mod batch;
 pub(crate) mod items;
+pub(crate) mod names;
 mod originals;
 mod pack;
 mod pictures;
 mod publish;
 pub(crate) mod set;
+pub(crate) mod settle;
 pub(crate) mod source;
 pub(crate) mod train;
 
@@ -19,9 +22,9 @@ use std::{
     time::Duration,
 };
 
-use catgen_api::{Digest, Item, Manifest, Shape};
+use catgen_api::{Digest, Item, Manifest, Rejection, Shape, is_failure};
 pub(crate) use originals::Originals;
-pub(crate) use pictures::Lazy;
+pub(crate) use pictures::{Lazy, picture_of};
 
 use crate::{
     Error, Project,
@@ -46,6 +49,8 @@ pub struct Options {
     pub no_wait: bool,
     /// Train again even where the same training was done before.
     pub train_again: bool,
+    /// Fail where a picture could not be worked on, instead of going on without it.
+    pub strict: bool,
 }
 
 /// What a run came to.
@@ -163,6 +168,7 @@ impl Run<'_> {
             }
             let products = match self.project.pipeline.stages[group[0]].shape() {
                 Shape::Source => vec![source::run(self, group[0])?],
+                Shape::Item if self.project.is_batch(group[0]) => vec![batch::run(self, group[0])?],
                 Shape::Item => items::run(self, &group)?,
                 Shape::Set => vec![set::run(self, group[0])?],
                 Shape::Pack => vec![pack::run(self, group[0])?],
@@ -171,8 +177,33 @@ impl Run<'_> {
             for product in products {
                 self.publish(product)?;
             }
+            // After all of them: whatever was finished together is there to be looked at.
+            group.iter().try_for_each(|stage| self.check_rejections(*stage))?;
         }
         Ok(())
+    }
+
+    /// Whether so many pictures of a finished stage were rejected that somebody wants to be asked before anything goes on.
+    fn check_rejections(&self, stage: usize) -> Result<()> {
+        let declared = &self.project.pipeline.stages[stage];
+        let Some(report) = self.record.run.stages.iter().find(|report| report.stage == declared.name) else { return Ok(()) };
+        let limit = declared.max_rejected.filter(|limit| limit.is_exceeded_by(report.rejected, report.items_in));
+        if report.rejected == 0 || limit.is_none() && !self.options.strict {
+            return Ok(());
+        }
+        let manifest = self.manifest(stage)?;
+        let counts = |rejection: &&Rejection| limit.is_some() || is_failure(&rejection.kind);
+        let rejected: Vec<&Rejection> = manifest.rejections.iter().filter(counts).collect();
+        let Some(first) = rejected.first() else { return Ok(()) };
+        let what = match limit {
+            Some(limit) => format!("{} of {} pictures were rejected, and max_rejected is {limit}", rejected.len(), report.items_in),
+            None => format!("{} of {} pictures could not be worked on", rejected.len(), report.items_in),
+        };
+        Err(Error::Stage {
+            stage: declared.name.clone(),
+            what: format!("{what}; the first is {}: {}", first.name, first.reason),
+            hint: format!("`catgen-pipe inspect {} --rejected` lists them; everything finished so far is kept", declared.short_name()),
+        })
     }
 
     /// The stages that are looked at, as a mask: with `--from`, that one and those after it. Photos are looked at all the same,
@@ -274,7 +305,7 @@ fn check_before(project: &Project, options: &Options, selected: &[bool]) -> Resu
 /// The selected stages in order, item stages that follow one another together if they are asked.
 fn groups(project: &Project, selected: &[bool], asked: &[bool]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    let is_item = |stage: usize| project.pipeline.stages[stage].shape() == Shape::Item;
+    let is_item = |stage: usize| project.pipeline.stages[stage].shape() == Shape::Item && !project.is_batch(stage);
     for stage in (0..selected.len()).filter(|stage| selected[*stage]) {
         match groups.last_mut() {
             Some(group) if is_item(stage) && is_item(group[0]) && asked[stage] && asked[group[0]] => group.push(stage),

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Context, output, run::stage};
 use crate::{
     Error, Project, Result,
-    run::source,
+    run::{picture_of, source},
     sheet::{Layout, sheet},
 };
 
@@ -119,7 +119,12 @@ impl Shelf<'_> {
         // Files of a packed dataset have no size: they are no pictures.
         let pictures: Vec<&Item> = items.iter().filter(|item| item.width > 0).collect();
         let folder = self.folder(self.stage);
-        spread(&pictures, limit as usize).into_par_iter().filter_map(|item| load(&folder.join(&item.name))).collect()
+        let keeps = self.project.pipeline.stages[self.stage].keeps;
+        let open = |item: &Item| match keeps {
+            true => load(&folder.join(&item.name)),
+            false => picture_of(self.project, self.stage, item, Some(512)).ok()?.ok(),
+        };
+        spread(&pictures, limit as usize).into_par_iter().filter_map(open).collect()
     }
 
     /// Rejected pictures as they came in; each kept photo once, followed by what was dropped for it.

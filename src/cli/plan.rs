@@ -16,6 +16,9 @@ pub(super) struct Args {
     /// Only this stage and what it needs; may be given several times
     #[arg(long, value_name = "STAGE")]
     until: Vec<String>,
+    /// Look at all new photos to know which are duplicates, however long that takes
+    #[arg(long)]
+    exact: bool,
     /// Change a parameter for this plan
     #[arg(long, value_name = "STAGE.KEY=VALUE")]
     set: Vec<String>,
@@ -26,21 +29,21 @@ pub(super) struct Args {
 pub(super) struct StatusArgs {}
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
-    show(context, &args.set, &args.until)
+    show(context, &args.set, &args.until, if args.exact { usize::MAX } else { plan::LOOK_AHEAD })
 }
 
 pub(super) fn status(_: &StatusArgs, context: &Context) -> Result<()> {
-    show(context, &[], &[])
+    show(context, &[], &[], plan::LOOK_AHEAD)
 }
 
-fn show(context: &Context, set: &[String], until: &[String]) -> Result<()> {
+fn show(context: &Context, set: &[String], until: &[String], look_ahead: usize) -> Result<()> {
     let project = context.project(set)?;
     let until = stages(&project, until)?;
     let mut selected = vec![until.is_empty(); project.pipeline.stages.len()];
     for stage in until {
         selected.iter_mut().zip(project.pipeline.ancestors(stage)).for_each(|(selected, needed)| *selected |= needed);
     }
-    let lines = plan::plan(&project, &selected)?;
+    let lines = plan::plan(&project, &selected, look_ahead)?;
     if context.json {
         lines.iter().for_each(|line| output::json(&Tagged { event: "plan", body: line }));
         return Ok(());

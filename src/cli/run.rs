@@ -18,6 +18,9 @@ pub(super) struct Args {
     /// Photos worked on at once; all cores if left out
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Fail where a picture could not be worked on, instead of going on without it
+    #[arg(long)]
+    strict: bool,
     /// Fail if another run works in this workspace, instead of waiting for it
     #[arg(long)]
     no_wait: bool,
@@ -30,6 +33,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         from: args.from.as_deref().map(|stage| self::stage(&project, stage)).transpose()?,
         no_wait: args.no_wait,
         train_again: false,
+        strict: args.strict,
     };
     threads(args.jobs)?;
     super::stop_on_ctrl_c();
@@ -41,9 +45,10 @@ pub(super) fn stage(project: &Project, word: &str) -> Result<usize> {
     project.pipeline.find(word).map_err(super::usage)
 }
 
-/// The positions of several stages.
+/// The positions of several stages; the name of a stage with a `matrix` means all its variants.
 pub(super) fn stages(project: &Project, words: &[String]) -> Result<Vec<usize>> {
-    words.iter().map(|word| stage(project, word)).collect()
+    let found: Vec<Vec<usize>> = words.iter().map(|word| project.pipeline.find_all(word).map_err(super::usage)).collect::<Result<_>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn threads(jobs: Option<usize>) -> Result<()> {

@@ -1,12 +1,16 @@
 //! `why`: why a file is as it is, and whether and why `run` would make it again.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use catgen_api::{Digest, Item, Manifest, Shape};
+use catgen_api::{Item, Manifest, Shape};
 use serde_json::json;
 
-use super::{Context, output};
-use crate::{Error, Project, Result, decide, run::source};
+use super::{
+    Context,
+    locate::{locate, origin},
+    output,
+};
+use crate::{Project, Result, decide, lineage, run::source};
 
 /// Say of a file below data/, or of a photo, where it comes from and whether and why it would be made again
 #[derive(Debug, clap::Args)]
@@ -135,66 +139,17 @@ fn reads_others(project: &Project, at: usize) -> Option<String> {
 
 /// What a stage on the way declared for this one item, a decision for instance, may have changed.
 fn item_inputs_changed(project: &Project, stage: usize, item: &Item) -> Result<Option<String>> {
-    let (mut at, mut input): (usize, Digest) = (stage, item.input);
-    while let Some(from) = project.pipeline.stages[at].from {
-        let before = project.states.get(&project.pipeline.stages[from].name).and_then(|state| project.store.manifest(&state.output));
-        let Some(before) =
-            before.and_then(|manifest| manifest.items.into_iter().find(|other| other.digest == input && other.photo == item.photo))
-        else {
-            break;
-        };
+    let steps = lineage::trace(project, stage, item);
+    for pair in steps.windows(2) {
+        let (at, before) = (pair[0].stage, &pair[1].item);
         if project.pipeline.stages[at].shape() == Shape::Item {
-            let asked = decide::item(project, at, &before)?;
+            let asked = decide::item(project, at, before)?;
             if asked.known.is_none() {
                 let inputs: Vec<_> = asked.inputs.iter().map(|input| format!("{} {}", input.name, input.value)).collect();
                 let now = if inputs.is_empty() { "its stored picture is gone".to_owned() } else { format!("now {}", inputs.join(", ")) };
                 return Ok(Some(format!("{}: {now}", project.pipeline.stages[at].name)));
             }
         }
-        (at, input) = (from, before.input);
     }
     Ok(None)
-}
-
-/// The first stage on the way to this one.
-fn origin(project: &Project, stage: usize) -> usize {
-    let mut at = stage;
-    while let Some(from) = project.pipeline.stages[at].from {
-        at = from;
-    }
-    at
-}
-
-/// Which stage's file this is, and its name there; a bare name is taken for a photo's.
-fn locate(project: &Project, file: &Path) -> Result<(usize, String)> {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    // The workspace knows its folder by its real path, a person perhaps by one through a link. The file itself may be a link
-    // too, or gone: it keeps its name.
-    let real = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
-    let mut candidates = vec![absolute(file), project.workspace.root().join(file)];
-    candidates.extend(real(&candidates[0]));
-    let mut best: Option<(usize, usize, String)> = None;
-    for (stage, declared) in project.pipeline.stages.iter().enumerate() {
-        let folder = if declared.from.is_none() { source::folder(project, stage) } else { project.workspace.stage_folder(&declared.name) };
-        for candidate in &candidates {
-            if let Ok(below) = candidate.strip_prefix(&folder) {
-                let name = below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-                let depth = folder.components().count();
-                if !name.is_empty() && best.as_ref().is_none_or(|(_, deepest, _)| depth > *deepest) {
-                    best = Some((stage, depth, name));
-                }
-            }
-        }
-    }
-    if let Some((stage, _, name)) = best {
-        return Ok((stage, name));
-    }
-    let source = project.pipeline.stages.iter().position(|stage| stage.from.is_none());
-    match source {
-        Some(source) if file.is_relative() => Ok((source, file.to_string_lossy().replace('\\', "/"))),
-        _ => Err(Error::Usage {
-            what: format!("{} is in no folder of this pipeline", file.display()),
-            hint: "name a file below data/, or a photo as it is called below 0.ORIGINAL".to_owned(),
-        }),
-    }
 }

@@ -7,7 +7,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Override, Pipeline, PipelineError, Span, Stage};
+use super::{
+    Override, Pipeline, PipelineError, Share, Span, Stage,
+    matrix::{self, Matrix},
+};
 use crate::registry::Entry;
 
 type Result<T> = std::result::Result<T, Box<PipelineError>>;
@@ -18,8 +21,14 @@ struct Written {
     entry: Entry,
     from: Option<(String, Span)>,
     params: Params,
+    matrix: Matrix,
+    keeps: Option<(bool, Span)>,
+    max_rejected: Option<Share>,
     span: Span,
 }
+
+/// What a stage may say beside the parameters of its kind.
+const COMMON: &[&str] = &["name", "use", "from", "store", "matrix", "max_rejected"];
 
 pub(super) fn parse(file: &str, text: &str, overrides: &[Override], kinds: &[Entry]) -> Result<Pipeline> {
     let fail = |span: Span, message: String| PipelineError::at(file, text, Some(span), message);
@@ -103,18 +112,55 @@ fn read_stage(table: &DeTable<'_>, span: &Span, kinds: &[Entry], fail: &impl Fn(
         (Some(_), _) => {}
     }
     let mut params = Params::defaults(entry.kind.params);
+    let (mut matrix, mut keeps, mut max_rejected) = (Matrix::new(), None, None);
     for (key, value) in table {
         let word = key.get_ref().as_ref();
-        if matches!(word, "name" | "use" | "from") {
-            continue;
+        let wrong = |message: String| fail(value.span(), message);
+        match word {
+            "name" | "use" | "from" => continue,
+            "store" => {
+                keeps = Some((keeps_files(&json(value.get_ref())).map_err(wrong)?, value.span()));
+                continue;
+            }
+            "matrix" => {
+                matrix = matrix::check(&json(value.get_ref()), entry.kind.params).map_err(wrong)?;
+                continue;
+            }
+            "max_rejected" => {
+                max_rejected = Some(Share::parse(&json(value.get_ref())).map_err(|message| wrong(format!("max_rejected: {message}")))?);
+                continue;
+            }
+            _ => {}
         }
         if !entry.kind.params.iter().any(|param| param.name == word) {
-            let valid: Vec<_> = entry.kind.params.iter().map(|param| param.name).chain(["name", "use", "from"]).collect();
+            let valid: Vec<_> = entry.kind.params.iter().map(|param| param.name).chain(COMMON.iter().copied()).collect();
             return Err(fail(key.span(), unknown(&format!("parameter of `{kind}`"), word, &valid)));
         }
         params.set(entry.kind.params, word, &json(value.get_ref())).map_err(|message| fail(value.span(), message))?;
     }
-    Ok(Written { name, entry, from, params, span: span.clone() })
+    if let (Some((false, span)), shape) = (&keeps, entry.kind.shape)
+        && shape != Shape::Item
+    {
+        return Err(fail(
+            span.clone(),
+            format!("`{kind}` cannot make one picture again by itself, so it keeps what it puts out: take this line out"),
+        ));
+    }
+    if let Some((name, span)) =
+        matrix.iter().find_map(|(name, _)| table.iter().find(|(key, _)| key.get_ref() == name).map(|(key, _)| (name, key.span())))
+    {
+        return Err(fail(span, format!("{name} is varied by `matrix`: take out this line or that")));
+    }
+    Ok(Written { name, entry, from, params, matrix, keeps, max_rejected, span: span.clone() })
+}
+
+/// What `store = …` says.
+fn keeps_files(value: &Value) -> std::result::Result<bool, String> {
+    match value.as_str() {
+        Some("files") => Ok(true),
+        Some("none") => Ok(false),
+        _ => Err(format!("store: expected \"files\" or \"none\", found {value}")),
+    }
 }
 
 /// A stage's name is a folder below `data/`: it must stay below it on every system.
@@ -125,6 +171,9 @@ fn check_path(name: &str) -> std::result::Result<(), String> {
             || part.ends_with(['.', ' '])
             || part.contains(|c: char| c.is_control() || "\\:*?\"<>|".contains(c))
     };
+    if name.contains('@') {
+        return Err(format!("{name:?}: `@` is for the variants that `matrix` makes"));
+    }
     if name.split('/').any(bad_part) {
         return Err(format!(
             "{name:?} cannot be a folder below `data/` on every system: use letters, digits, `_`, `-`, `.` and `/` between parts"
@@ -167,11 +216,13 @@ fn in_order(written: Vec<Written>, fail: &impl Fn(Span, String) -> Box<PipelineE
         from.push(match &stage.from {
             None => None,
             Some((word, span)) => {
-                let found = names.iter().position(|name| name == word);
+                let declared = word.split_once('@').map_or(word.as_str(), |(declared, _)| declared);
+                let found = names.iter().position(|name| name == declared);
                 let found = found
                     .ok_or_else(|| fail(span.clone(), unknown("stage", word, &names.iter().map(String::as_str).collect::<Vec<_>>())))?;
                 let (giver, taker) = (&written[found], stage);
                 fits(giver, taker).map_err(|message| fail(span.clone(), message))?;
+                is_kept(giver, taker).map_err(|(span, message)| fail(span, message))?;
                 Some(found)
             }
         });
@@ -196,13 +247,68 @@ fn in_order(written: Vec<Written>, fail: &impl Fn(Span, String) -> Box<PipelineE
         };
         order.push(next);
     }
-    let mut slots: Vec<Option<Written>> = written.into_iter().map(Some).collect();
-    let stages = order.iter().map(|at| {
-        let stage = slots[*at].take().expect("every position is in the order once");
-        let from = from[*at].map(|from| order.iter().position(|at| *at == from).expect("its `from` came before it"));
-        Stage { name: stage.name, entry: stage.entry, from, params: stage.params }
-    });
-    Ok(stages.collect())
+    expand(&written, &from, &order, fail)
+}
+
+/// The stages in order, one for every variant. A stage is there once for every variant of the one it reads, and each of those
+/// once for every choice of its own.
+fn expand(
+    written: &[Written],
+    from: &[Option<usize>],
+    order: &[usize],
+    fail: &impl Fn(Span, String) -> Box<PipelineError>,
+) -> Result<Vec<Stage>> {
+    let mut stages: Vec<Stage> = Vec::new();
+    // Per declared stage: the labels of its variants and where they are among `stages`.
+    let mut variants: Vec<Vec<(String, usize)>> = written.iter().map(|_| Vec::new()).collect();
+    for &at in order {
+        let stage = &written[at];
+        let choices =
+            matrix::choices(&stage.params, &stage.matrix, stage.entry.kind.params).map_err(|message| fail(stage.span.clone(), message))?;
+        for (read, from) in readings(stage, from[at].map(|from| variants[from].as_slice()), fail)? {
+            for choice in &choices {
+                let label = matrix::joined(&read, &choice.label);
+                let name = if label.is_empty() { stage.name.clone() } else { format!("{}@{label}", stage.name) };
+                if stages.iter().any(|other| other.name == name) {
+                    let message = format!("two values of this stage's matrix would share the folder {name:?}: write them as two stages");
+                    return Err(fail(stage.span.clone(), message));
+                }
+                variants[at].push((label, stages.len()));
+                stages.push(Stage {
+                    name,
+                    declared: stage.name.clone(),
+                    varied: stage.matrix.iter().map(|(name, _)| name.clone()).collect(),
+                    entry: stage.entry,
+                    from,
+                    params: choice.params.clone(),
+                    keeps: stage.keeps.as_ref().is_none_or(|(keeps, _)| *keeps),
+                    max_rejected: stage.max_rejected,
+                });
+            }
+        }
+    }
+    Ok(stages)
+}
+
+/// What a stage reads: the variants of the one before, or the one variant that it names, by label and position.
+fn readings(
+    stage: &Written,
+    variants: Option<&[(String, usize)]>,
+    fail: &impl Fn(Span, String) -> Box<PipelineError>,
+) -> Result<Vec<(String, Option<usize>)>> {
+    let (Some(variants), Some((word, span))) = (variants, &stage.from) else { return Ok(vec![(String::new(), None)]) };
+    let all = |label: &String, at: usize| (label.clone(), Some(at));
+    let Some((declared, wanted)) = word.split_once('@') else {
+        return Ok(variants.iter().map(|(label, at)| all(label, *at)).collect());
+    };
+    // One variant alone is read like any stage: its label goes no further.
+    match variants.iter().find(|(label, _)| label == wanted) {
+        Some((_, at)) => Ok(vec![(String::new(), Some(*at))]),
+        None => {
+            let labels: Vec<_> = variants.iter().map(|(label, _)| label.as_str()).collect();
+            Err(fail(span.clone(), unknown(&format!("variant of {declared:?}"), wanted, &labels)))
+        }
+    }
 }
 
 /// Whether the one can read what the other puts out.
@@ -218,14 +324,31 @@ fn fits(giver: &Written, taker: &Written) -> std::result::Result<(), String> {
     }
 }
 
+/// Whether the pictures that the one reads are kept, or may be made again one by one.
+fn is_kept(giver: &Written, taker: &Written) -> std::result::Result<(), (Span, String)> {
+    match &giver.keeps {
+        Some((false, span)) if taker.entry.kind.shape != Shape::Item => {
+            let message =
+                format!("{:?} reads all pictures of {:?} at once, so they must be kept: take this line out", taker.name, giver.name);
+            Err((span.clone(), message))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn apply(pipeline: &mut Pipeline, change: &Override) -> Result<()> {
     let fail = |message: String| PipelineError::at(&format!("--set {}", change.text), "", None, message);
     if change.stage == "pipeline" {
         return set_pipeline(pipeline, &change.key, &change.value).map_err(|(_, message)| fail(message));
     }
-    let at = pipeline.find(&change.stage).map_err(fail)?;
-    let stage = &mut pipeline.stages[at];
-    stage.params.set(stage.entry.kind.params, &change.key, &change.value).map_err(fail)
+    for at in pipeline.find_all(&change.stage).map_err(fail)? {
+        let stage = &mut pipeline.stages[at];
+        if stage.varied.contains(&change.key) {
+            return Err(fail(format!("{} of {} is varied by its matrix", change.key, stage.declared)));
+        }
+        stage.params.set(stage.entry.kind.params, &change.key, &change.value).map_err(fail)?;
+    }
+    Ok(())
 }
 
 fn unknown(what: &str, word: &str, valid: &[&str]) -> String {

@@ -116,3 +116,82 @@ fn overrides_reach_stages_by_their_short_names() {
     }
     assert!(Override::parse("side=1").is_err());
 }
+
+/// The good file with a stage that varies two parameters and another that reads it.
+fn with_matrix(matrix: &str, from: &str) -> String {
+    let text = GOOD.replace("side = 32", &format!("matrix = {matrix}"));
+    format!("{text}\n[[stage]]\nname = \"8.Again\"\nuse = \"resize\"\nfrom = \"{from}\"\nmatrix = {{ fill = [\"#fff\", \"#000\"] }}\n")
+}
+
+#[test]
+fn a_matrix_makes_one_stage_of_every_choice_and_so_of_all_that_read_it() {
+    let pipeline = parse(&with_matrix("{ side = [32, 64], fit = [\"crop\"] }", "flow/6.Photos_64px"), &[]).unwrap();
+    let names = [
+        "0.ORIGINAL",
+        "1.No_duplicates",
+        "flow/6.Photos_64px@side=32,fit=crop",
+        "flow/6.Photos_64px@side=64,fit=crop",
+        "8.Again@side=32,fit=crop,fill=fff",
+        "8.Again@side=32,fit=crop,fill=000",
+        "8.Again@side=64,fit=crop,fill=fff",
+        "8.Again@side=64,fit=crop,fill=000",
+    ];
+    assert_eq!(pipeline.names(), names);
+    assert_eq!(pipeline.stages[7].from, Some(3));
+    assert_eq!(pipeline.find_all("8.Again").unwrap(), [4, 5, 6, 7]);
+    assert_eq!(pipeline.find_all("6.photos_64PX").unwrap(), [2, 3]);
+    assert_eq!(pipeline.find("6.Photos_64px@side=64,fit=crop").unwrap(), 3);
+    assert!(pipeline.find("8.Again").unwrap_err().starts_with("\"8.Again\" may mean 8.Again@side=32"));
+    // One variant alone is read like any stage.
+    let one = parse(&with_matrix("{ side = [32, 64] }", "flow/6.Photos_64px@side=64"), &[]).unwrap();
+    assert_eq!(one.names()[4..], ["8.Again@fill=fff", "8.Again@fill=000"]);
+    assert_eq!(one.stages[4].from, Some(3));
+}
+
+#[test]
+fn overrides_reach_all_variants_or_one() {
+    let text = with_matrix("{ side = [32, 64] }", "flow/6.Photos_64px");
+    let value = |pipeline: &Pipeline, at: usize, key: &str| {
+        let params = &pipeline.stages[at].params;
+        params.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone()).unwrap()
+    };
+    let all = parse(&text, &["6.Photos_64px.fit=crop"]).unwrap();
+    assert_eq!((value(&all, 2, "fit"), value(&all, 3, "fit")), ("crop".into(), "crop".into()));
+    let one = parse(&text, &["flow/6.Photos_64px@side=64.fit=crop"]).unwrap();
+    assert_eq!((value(&one, 2, "fit"), value(&one, 3, "fit")), ("expand".into(), "crop".into()));
+    assert!(parse(&text, &["6.Photos_64px.side=8"]).unwrap_err().contains("side of flow/6.Photos_64px is varied by its matrix"));
+}
+
+#[test]
+fn what_a_matrix_cannot_be_is_said_at_its_line() {
+    for (matrix, said) in [
+        ("{ sid = [1] }", "matrix: unknown parameter \"sid\"; did you mean \"side\"?"),
+        ("{ side = 32 }", "matrix: expected a table with a list of values"),
+        ("{ side = [] }", "matrix: expected a table with a list of values"),
+        ("{ side = [32, 32] }", "matrix: side: 32 is there twice"),
+        ("{ side = [4] }", "matrix: side: 4 is outside"),
+        ("{ fill = [\"#fff\", \"fff\"] }", "two values of this stage's matrix would share the folder"),
+    ] {
+        let error = parse(&with_matrix(matrix, "flow/6.Photos_64px"), &[]).unwrap_err();
+        assert!(error.contains(said), "{matrix}\n{error}");
+    }
+    let error = parse(&with_matrix("{ side = [32, 64] }", "flow/6.Photos_64px@side=65"), &[]).unwrap_err();
+    assert!(error.contains("unknown variant of \"flow/6.Photos_64px\" \"side=65\"; did you mean \"side=64\"?"), "{error}");
+    check("side = 32", "side = 32\nmatrix = { side = [1] }", "pipeline.toml:15:10: matrix: side: 1 is outside");
+    check("side = 32", "side = 32\nmatrix = { side = [64] }", "pipeline.toml:14:1: side is varied by `matrix`: take out this line or that");
+}
+
+#[test]
+fn only_what_is_read_picture_by_picture_may_be_left_unkept() {
+    let good = parse(&GOOD.replace("side = 32", "side = 32\nstore = \"none\""), &[]).unwrap();
+    assert_eq!(good.stages.iter().map(|stage| stage.keeps).collect::<Vec<_>>(), [true, true, false]);
+    check("side = 32", "store = \"non\"", "pipeline.toml:14:9: store: expected \"files\" or \"none\", found \"non\"");
+    check(
+        "use = \"duplicates\"",
+        "use = \"duplicates\"\nstore = \"none\"",
+        "pipeline.toml:19:9: `duplicates` cannot make one picture again",
+    );
+    let read_at_once = "side = 32\nstore = \"none\"\n\n[[stage]]\nname = \"Export\"\nuse = \"export\"\nfrom = \"flow/6.Photos_64px\"";
+    check("side = 32", read_at_once, "pipeline.toml:15:9: \"Export\" reads all pictures of \"flow/6.Photos_64px\" at once");
+    check("side = 32", "max_rejected = \"5\"", "pipeline.toml:14:16: max_rejected: expected a number of pictures");
+}

@@ -1,7 +1,7 @@
 //! Running item stages: a group of them as one tree, one photo per task, pictures handed on in memory.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -9,13 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catgen_api::{Digest, Input, Item, Manifest, Output, Picture, Rejection, Verdict, is_about_content};
+use catgen_api::{Digest, Input, Item, Manifest, Picture, Rejection, Verdict};
 use rayon::prelude::*;
 
-use super::{Lazy, Made, Originals, Product, Run, pictures::caught};
+use super::{
+    Lazy, Made, Originals, Product, Run,
+    names::{follow, make_unique, stems},
+    pictures::{Again, caught},
+    settle::{self, rejection_of},
+};
 use crate::{
     Error, Project,
-    cache::actions::{Actions, Outcome, Stored},
+    cache::actions::Outcome,
     decide::{self, Freshness},
     error::Result,
     progress::Report,
@@ -25,6 +30,8 @@ use crate::{
 /// A stage of the group that has something to do.
 struct Branch {
     stage: usize,
+    /// Whether it has nothing to do itself, and its pictures, which were not kept, are needed by a stage after it.
+    on_the_way: bool,
     /// Branches that read this one.
     children: Vec<usize>,
     bin: Mutex<Bin>,
@@ -45,7 +52,6 @@ struct Bin {
 struct Wave<'a> {
     project: &'a Project,
     originals: &'a Originals,
-    actions: &'a Actions,
     branches: Vec<Branch>,
 }
 
@@ -70,20 +76,37 @@ pub(super) fn run(run: &mut Run<'_>, group: &[usize]) -> Result<Vec<Product>> {
     Ok(products)
 }
 
+/// The finished stages whose pictures were not kept and are needed by the stale ones: each after the one that it reads.
+fn on_the_way(run: &Run<'_>, stale: &[usize]) -> Vec<usize> {
+    let mut needed: Vec<usize> = Vec::new();
+    for &stage in stale {
+        let mut from = run.from(stage);
+        while !run.project.pipeline.stages[from].keeps && !stale.contains(&from) && !needed.contains(&from) {
+            needed.push(from);
+            from = run.from(from);
+        }
+    }
+    needed.sort_unstable();
+    needed
+}
+
 /// Works through everything that the stale stages have to do.
 fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
-    let mut branches: Vec<Branch> =
-        stale.iter().map(|&stage| Branch { stage, children: Vec::new(), bin: Mutex::default(), busy: AtomicU64::new(0) }).collect();
+    let on_the_way = on_the_way(run, stale);
+    let branch =
+        |stage: usize, on_the_way| Branch { stage, on_the_way, children: Vec::new(), bin: Mutex::default(), busy: AtomicU64::new(0) };
+    let mut branches: Vec<Branch> = on_the_way.iter().map(|&stage| branch(stage, true)).collect();
+    branches.extend(stale.iter().map(|&stage| branch(stage, false)));
     // Stages outside the group, or fresh ones inside it, whose manifests the tasks begin with.
     let mut roots: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for at in 0..branches.len() {
         let from = run.from(branches[at].stage);
-        match stale.iter().position(|stage| *stage == from) {
+        match branches.iter().position(|branch| branch.stage == from) {
             Some(parent) => branches[parent].children.push(at),
             None => roots.entry(from).or_default().push(at),
         }
     }
-    let wave = Wave { project: run.project, originals: &run.originals, actions: run.project.actions()?, branches };
+    let wave = Wave { project: run.project, originals: &run.originals, branches };
     let inputs: Vec<_> = roots.iter().map(|(from, readers)| Ok((run.manifest(*from)?, readers))).collect::<Result<_>>()?;
     let tasks: Vec<Task<'_>> = inputs.iter().flat_map(|(manifest, readers)| tasks(manifest, readers)).collect();
     let names: Vec<_> = stale.iter().map(|stage| run.project.pipeline.stages[*stage].name.as_str()).collect();
@@ -125,32 +148,17 @@ fn tasks<'a>(manifest: &'a Manifest, readers: &'a [usize]) -> Vec<Task<'a>> {
     tasks
 }
 
-/// Each item's name without its extension; the whole name where two differ in the extension alone (or in case, which some
-/// file systems ignore). So `a.jpg` becomes `a.png`, and beside an `a.heic` it becomes `a.jpg.png`.
-pub(crate) fn stems(items: &[Item]) -> Vec<String> {
-    let stem = |name: &str| match name.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() && !stem.ends_with('/') && !extension.contains('/') => stem.to_owned(),
-        _ => name.to_owned(),
-    };
-    let stems: Vec<String> = items.iter().map(|item| stem(&item.name)).collect();
-    let mut counts: HashMap<String, usize> = HashMap::with_capacity(stems.len());
-    for stem in &stems {
-        *counts.entry(stem.to_lowercase()).or_default() += 1;
-    }
-    stems.into_iter().zip(items).map(|(stem, item)| if counts[&stem.to_lowercase()] > 1 { item.name.clone() } else { stem }).collect()
-}
-
 impl Wave<'_> {
     /// One item through one stage, and what comes of it through the stages after that.
     fn descend(&self, at: usize, item: &Item, stem: &str, lazy: &Lazy<'_>) -> Result<()> {
         let branch = &self.branches[at];
-        let asked = decide::item(self.project, branch.stage, item)?;
-        let known = asked.known.is_some();
-        let (outcome, mut pictures) = match asked.known {
+        let decide::Asked { key, inputs, known } = decide::item(self.project, branch.stage, item)?;
+        let was_known = known.is_some();
+        let (outcome, mut pictures) = match known {
             Some(outcome) => (outcome, Vec::new()),
             None => {
                 let began = Instant::now();
-                let worked = self.compute(branch.stage, item, lazy, &asked);
+                let worked = self.compute(&settle::Asked { stage: branch.stage, item, key: &key, inputs: &inputs }, lazy);
                 branch.busy.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
                 worked?
             }
@@ -159,22 +167,24 @@ impl Wave<'_> {
             Outcome::Keep(outputs) => outputs,
             Outcome::Reject { kind, reason } => {
                 let rejection = rejection_of(item, kind, reason);
-                branch.count(known, 1, |bin| bin.rejections.push(rejection));
+                branch.count(was_known, 1, |bin| bin.rejections.push(rejection));
                 return Ok(());
             }
             Outcome::Fact(_) | Outcome::Packed { .. } | Outcome::Training { .. } | Outcome::Trained { .. } => Vec::new(),
         };
         let made: Vec<(Item, String)> = outputs.iter().map(|output| follow(item, stem, output)).collect();
-        branch.count(known, made.len(), |bin| bin.items.extend(made.iter().map(|(item, _)| item.clone())));
+        branch.count(was_known, made.len(), |bin| bin.items.extend(made.iter().map(|(item, _)| item.clone())));
         if branch.children.is_empty() {
             return Ok(());
         }
         pictures.resize_with(made.len(), || None);
-        for (((made, stem), output), picture) in made.iter().zip(&outputs).zip(pictures) {
+        let again = Again::new(self.project, branch.stage, item, &inputs, lazy, &outputs);
+        for (at, ((made, stem), picture)) in made.iter().zip(pictures).enumerate() {
             let own = match picture {
                 Some(picture) => Some(Lazy::pixels(picture)),
-                None if output.same => None,
-                None => Some(Lazy::file(self.project, self.originals, made.digest)),
+                None if outputs[at].same => None,
+                None if self.project.pipeline.stages[branch.stage].keeps => Some(Lazy::file(self.project, self.originals, made.digest)),
+                None => Some(Lazy::again(&again, at)),
             };
             for &child in &branch.children {
                 self.descend(child, made, stem, own.as_ref().unwrap_or(lazy))?;
@@ -184,53 +194,26 @@ impl Wave<'_> {
     }
 
     /// Runs the stage's code on one item, stores what it puts out and records the action.
-    fn compute(&self, stage: usize, item: &Item, lazy: &Lazy<'_>, asked: &decide::Asked) -> Result<(Outcome, Vec<Option<Picture>>)> {
-        let Built::Item(code) = &self.project.node(stage)?.built else { return Ok((Outcome::Keep(Vec::new()), Vec::new())) };
-        let looked = lazy
-            .look(code.working_side(), |picture| caught(|| code.apply(&Input { digest: item.digest, picture, inputs: &asked.inputs })))?;
+    fn compute(&self, asked: &settle::Asked<'_>, lazy: &Lazy<'_>) -> Result<(Outcome, Vec<Option<Picture>>)> {
+        let Built::Item(code) = &self.project.node(asked.stage)?.built else { return Ok((Outcome::Keep(Vec::new()), Vec::new())) };
+        let input = |picture: &Picture| code.apply(&Input { digest: asked.item.digest, picture, inputs: asked.inputs });
+        let looked = lazy.look(code.working_side(), |picture| caught(|| input(picture)))?;
         let verdict = match looked.and_then(|applied| applied) {
             Ok(Ok(verdict)) => verdict,
-            Ok(Err(error)) => return Err(Error::stage(&self.project.pipeline.stages[stage].name, error)),
+            Ok(Err(error)) => return Err(Error::stage(&self.project.pipeline.stages[asked.stage].name, error)),
             Err(reason) => Verdict::Reject(reason),
         };
-        let (outcome, pictures) = match verdict {
-            Verdict::Keep(outputs) => {
-                let (mut stored, mut pictures) = (Vec::with_capacity(outputs.len()), Vec::with_capacity(outputs.len()));
-                for output in outputs {
-                    let (output, picture) = self.store(item, output)?;
-                    stored.push(output);
-                    pictures.push(picture);
-                }
-                (Outcome::Keep(stored), pictures)
-            }
-            Verdict::Reject(reason) => (Outcome::Reject { kind: reason.kind.into_owned(), reason: reason.text }, Vec::new()),
-        };
-        if !matches!(&outcome, Outcome::Reject { kind, .. } if !is_about_content(kind)) {
-            self.actions.put(&asked.key, &outcome)?;
-        }
-        Ok((outcome, pictures))
-    }
-
-    fn store(&self, item: &Item, output: Output) -> Result<(Stored, Option<Picture>)> {
-        let Output { tag, made, facts } = output;
-        match made {
-            catgen_api::Made::Same => {
-                let size = [item.width, item.height];
-                Ok((Stored { tag, same: true, digest: item.digest, size, bytes: item.bytes, facts }, None))
-            }
-            catgen_api::Made::Picture(picture) => {
-                let file = catgen_picture::encode_png(&picture);
-                let digest = self.project.store.cas.put(&file)?;
-                let stored = Stored { tag, same: false, digest, size: picture.size(), bytes: file.len() as u64, facts };
-                Ok((stored, Some(picture)))
-            }
-        }
+        settle::settle(self.project, asked, verdict, lazy)
     }
 
     /// What each branch came to, as products with their inputs' digests filled in along the tree.
     fn products(self, run: &Run<'_>, mut outputs: HashMap<usize, Digest>) -> Vec<Product> {
         let mut products = Vec::new();
         for branch in self.branches {
+            if branch.on_the_way {
+                outputs.insert(branch.stage, run.shelved(branch.stage).digest);
+                continue;
+            }
             let bin = branch.bin.into_inner().expect("no thread panicked while it held this lock");
             let manifest = manifest_of(bin.items, bin.rejections);
             let input = outputs[&run.from(branch.stage)];
@@ -245,6 +228,9 @@ impl Wave<'_> {
 
 impl Branch {
     fn count(&self, known: bool, items: usize, note: impl FnOnce(&mut Bin)) {
+        if self.on_the_way {
+            return;
+        }
         let mut bin = self.bin.lock().expect("no thread panics while it holds this lock");
         bin.items_in += 1;
         *(if known { &mut bin.reused } else { &mut bin.computed }) += items;
@@ -252,83 +238,8 @@ impl Branch {
     }
 }
 
-/// The item that comes of `item` as `output`, and its name without extension.
-pub(crate) fn follow(item: &Item, stem: &str, output: &Stored) -> (Item, String) {
-    let (name, stem) = if output.same {
-        (item.name.clone(), stem.to_owned())
-    } else {
-        let stem = if output.tag.is_empty() { stem.to_owned() } else { format!("{stem}_{}", output.tag) };
-        let stem = short_enough(stem, &item.photo.path);
-        (format!("{stem}.png"), stem)
-    };
-    let [width, height] = output.size;
-    let made = Item {
-        name,
-        digest: output.digest,
-        width,
-        height,
-        bytes: output.bytes,
-        photo: item.photo.clone(),
-        input: item.digest,
-        facts: output.facts.clone(),
-    };
-    (made, stem)
-}
-
 /// The manifest of what an item stage put out.
 pub(crate) fn manifest_of(mut items: Vec<Item>, rejections: Vec<Rejection>) -> Manifest {
     make_unique(&mut items);
     Manifest::new(items, rejections)
-}
-
-/// The rejection of an item by an item stage.
-pub(crate) fn rejection_of(item: &Item, kind: String, reason: String) -> Rejection {
-    let (name, photo) = (item.name.clone(), item.photo.path.clone());
-    Rejection { name, photo, kind, reason, of: None, distance: None, input: Some(item.digest) }
-}
-
-/// File systems allow 255 bytes for a name. A longer one is cut, and told apart by its photo.
-fn short_enough(stem: String, photo: &str) -> String {
-    const LONGEST: usize = 240;
-    let start = stem.rfind('/').map_or(0, |slash| slash + 1);
-    if stem.len() - start <= LONGEST {
-        return stem;
-    }
-    // The end holds what was done to the picture: cut out of the middle.
-    let (mut head, mut tail) = (start + LONGEST / 3, stem.len() - LONGEST / 2);
-    while !stem.is_char_boundary(head) {
-        head -= 1;
-    }
-    while !stem.is_char_boundary(tail) {
-        tail += 1;
-    }
-    format!("{}~{}~{}", &stem[..head], mark(photo), &stem[tail..])
-}
-
-/// Six characters that tell one photo's path from another's.
-fn mark(photo: &str) -> String {
-    Digest::of(photo.as_bytes()).short()[..6].to_owned()
-}
-
-/// A tag may turn one photo's name into another's (`a` with tag `1` beside a photo `a_1`), or into that of a folder: those
-/// then carry a mark of their photo.
-fn make_unique(items: &mut [Item]) {
-    let mut counts: HashMap<String, usize> = HashMap::with_capacity(items.len());
-    let mut folders: HashSet<String> = HashSet::new();
-    for item in items.iter() {
-        let name = item.name.to_lowercase();
-        for (slash, _) in name.match_indices('/') {
-            if !folders.contains(&name[..slash]) {
-                folders.insert(name[..slash].to_owned());
-            }
-        }
-        *counts.entry(name).or_default() += 1;
-    }
-    for item in items.iter_mut() {
-        let name = item.name.to_lowercase();
-        if counts[&name] > 1 || folders.contains(&name) {
-            let stem = item.name.strip_suffix(".png").unwrap_or(&item.name);
-            item.name = format!("{}.png", short_enough(format!("{stem}~{}", mark(&item.photo.path)), &item.photo.path));
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use catgen_api::{Digest, Manifest, Shape};
+use catgen_api::{Digest, Item, Manifest, Shape};
 use rayon::prelude::*;
 
 use super::{Made, Product, Run, Shelved, photo_counts, removed};
@@ -114,16 +114,24 @@ impl Run<'_> {
     /// Brings the stage's folder to what its manifest says.
     fn show(&mut self, stage: usize) -> Result<()> {
         let Some((view, damage)) = &self.views[stage] else { return Ok(()) };
-        let digest = self.shelved(stage).digest;
+        let name = self.project.pipeline.stages[stage].name.clone();
+        let note = (!self.project.pipeline.stages[stage].keeps).then(|| note(&name));
+        let digest = note.as_ref().map_or(self.shelved(stage).digest, |note| Digest::of(note.as_bytes()));
         if view.shows(&digest) && damage.is_none() {
             return Ok(());
         }
-        let name = self.project.pipeline.stages[stage].name.clone();
         let healed = damage.clone();
         let known_before = self.project.states.get(&name).is_some_and(|state| view.shows(&state.output));
-        let manifest = self.manifest(stage)?;
-        let wanted: Vec<Wanted> =
-            manifest.items.iter().map(|item| Wanted { name: item.name.clone(), digest: item.digest, bytes: item.bytes }).collect();
+        let wanted = match note {
+            Some(note) => {
+                let digest = self.project.store.cas.put(note.as_bytes())?;
+                vec![Wanted { name: NOTE.to_owned(), digest, bytes: note.len() as u64 }]
+            }
+            None => {
+                let wanted = |item: &Item| Wanted { name: item.name.clone(), digest: item.digest, bytes: item.bytes };
+                self.manifest(stage)?.items.iter().map(wanted).collect()
+            }
+        };
         self.store_photos(&name, &wanted)?;
         let (view, damage) = self.views[stage].as_mut().expect("it was there a moment ago");
         view.sync(&self.project.store, &digest, &wanted, damage)?;
@@ -162,6 +170,17 @@ impl Run<'_> {
         let foreign: Vec<String> = damage.foreign.iter().map(|path| path.display().to_string()).collect();
         tell(&foreign, "moved to .catgen/set-aside what is not ours (photos belong into the folder of the first stage)");
     }
+}
+
+/// The one file in the folder of a stage that keeps no pictures.
+const NOTE: &str = "README.txt";
+
+fn note(stage: &str) -> String {
+    let short = stage.rsplit('/').next().unwrap_or(stage);
+    format!(
+        "The pictures of this stage are not kept: `store = \"none\"` in pipeline.toml.\n\
+         They are made again whenever they are needed. To look at them:\n\n    catgen-pipe inspect {short} --sheet sheet.png\n"
+    )
 }
 
 /// Whether the next run may take this result for finished: not if a file could only just not be read.

@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catgen_api::{Digest, Facts, Input, Item, Manifest, Reason, Rejection, SetStage, SetVerdict, is_about_content};
+use catgen_api::{Digest, Facts, Input, Item, Manifest, Picture, Reason, Rejection, SetStage, SetVerdict, is_about_content};
 use rayon::prelude::*;
 
-use super::{Lazy, Made, Product, Run, pictures::caught};
+use super::{Lazy, Made, Originals, Product, Run, pictures::caught};
 use crate::{
     Error, Project,
     cache::actions::Outcome,
@@ -56,14 +56,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
                 return Err(Error::Stopped);
             }
             let began = Instant::now();
-            let lazy = Lazy::file(project, &run.originals, item.digest);
-            let looked =
-                lazy.look(code.working_side(), |picture| caught(|| code.fact(&Input { digest: item.digest, picture, inputs: &[] })))?;
-            let fact = match looked.and_then(|fact| fact) {
-                Ok(Ok(fact)) => Ok(fact),
-                Ok(Err(error)) => return Err(Error::stage(name, error)),
-                Err(reason) => Err(reason),
-            };
+            let fact = look(project, &run.originals, stage, code, item)?;
             let (key, _) = decide::fact(project, stage, &item.digest)?;
             match &fact {
                 Ok(fact) => actions.put(&key, &Outcome::Fact(fact.clone()))?,
@@ -85,6 +78,16 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let busy = Duration::from_nanos(busy.into_inner()) + began.elapsed();
     let made = Made::Manifest { manifest: decided, computed: count, reused: items_in - count };
     Ok(Product { stage, input, items_in, made, busy })
+}
+
+/// Finds out the fact about one item's content, or why there is none.
+pub(crate) fn look(project: &Project, originals: &Originals, stage: usize, code: &dyn SetStage, item: &Item) -> Result<Known> {
+    let fact = |picture: &Picture| caught(|| code.fact(&Input { digest: item.digest, picture, inputs: &[] }));
+    match Lazy::file(project, originals, item.digest).look(code.working_side(), fact)?.and_then(|fact| fact) {
+        Ok(Ok(fact)) => Ok(Ok(fact)),
+        Ok(Err(error)) => Err(Error::stage(&project.pipeline.stages[stage].name, error)),
+        Err(reason) => Ok(Err(reason)),
+    }
 }
 
 /// The stage's code.

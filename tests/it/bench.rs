@@ -9,8 +9,8 @@ use std::{
 };
 
 use catgen_api::{
-    BuildContext, Facts, Input, Item, ItemStage, Kind, Made, Output, Param, ParamKind, Params, Picture, Reason, SetStage, SetVerdict,
-    Shape, StageError, Verdict,
+    Batch, BatchItem, BatchStage, BuildContext, Facts, Input, Item, ItemStage, Kind, Made, Output, Param, ParamKind, Params, Picture,
+    Reason, SetStage, SetVerdict, Shape, StageError, Verdict,
 };
 use catgen_picture::{Rgb, RgbImage};
 use catgen_pipe::{
@@ -37,6 +37,8 @@ const DARKEN: Kind =
     Kind { name: "darken", version: 1, shape: Shape::Item, random: false, summary: "halves every value", params: &[NOTHING] };
 const COPY: Kind = Kind { name: "copy", version: 1, shape: Shape::Item, random: true, summary: "K pictures per item", params: &[COPIES] };
 const TINY: Kind = Kind { name: "tiny", version: 1, shape: Shape::Item, random: false, summary: "8 × 8", params: &[] };
+const GROUP: Kind =
+    Kind { name: "group", version: 1, shape: Shape::Item, random: false, summary: "darkens many in one go", params: &[NOTHING] };
 const UNIQUE: Kind =
     Kind { name: "unique", version: 1, shape: Shape::Set, random: false, summary: "one per red value", params: &[NOTHING] };
 
@@ -46,6 +48,7 @@ pub(crate) fn kinds() -> Vec<Entry> {
     kinds
         .push(Entry::of_item(&DARKEN, |_, context| Ok(Box::new(Fake { kind: "darken", copies: 1, workspace: context.workspace.clone() }))));
     kinds.push(Entry::of_item(&TINY, |_, context| Ok(Box::new(Fake { kind: "tiny", copies: 1, workspace: context.workspace.clone() }))));
+    kinds.push(Entry::of_item(&GROUP, |_, context| Ok(Box::new(Group { workspace: context.workspace.clone() }))));
     kinds.push(Entry::of_item(&COPY, build_copy));
     kinds.push(Entry::of_set(&UNIQUE, |_, context| Ok(Box::new(Unique { workspace: context.workspace.clone() }))));
     kinds
@@ -91,6 +94,54 @@ impl ItemStage for Fake {
             }
         });
         Ok(Verdict::Keep(outputs.collect()))
+    }
+}
+
+/// Darkens, all missing pictures in one go. Writes what it was told into `group.log`; a file `fail_after` in the workspace makes it
+/// fail after so many.
+struct Group {
+    workspace: PathBuf,
+}
+
+impl ItemStage for Group {
+    fn apply(&self, _: &Input<'_>) -> std::result::Result<Verdict, StageError> {
+        unreachable!("a stage that works in batches is asked in batches")
+    }
+
+    fn batch(&self) -> Option<&dyn BatchStage> {
+        Some(self)
+    }
+}
+
+impl BatchStage for Group {
+    fn apply_all(
+        &self,
+        batch: &Batch<'_>,
+        open: &(dyn Fn(usize) -> std::result::Result<std::result::Result<Picture, Reason>, StageError> + Sync),
+        done: &mut dyn FnMut(usize, Verdict) -> std::result::Result<(), StageError>,
+        _: &(dyn Fn() -> bool + Sync),
+    ) -> std::result::Result<(), StageError> {
+        let told = |item: &BatchItem<'_>| format!("{}{}", if item.changed { "~" } else { "+" }, item.name);
+        let removed = batch.removed.iter().map(|name| format!("-{name}"));
+        fs::write(self.workspace.join("group.log"), batch.items.iter().map(told).chain(removed).collect::<Vec<_>>().join(" ")).unwrap();
+        let fail_after = fs::read_to_string(self.workspace.join("fail_after")).map_or(usize::MAX, |text| text.trim().parse().unwrap());
+        for at in 0..batch.items.len() {
+            if at == fail_after {
+                return Err(StageError::Broken { what: "it ran out of paint".to_owned(), hint: String::new() });
+            }
+            ran(&self.workspace, "group");
+            let verdict = match open(at)? {
+                Ok(picture) => {
+                    let rgb = picture.over(Rgb([0; 3])).into_owned();
+                    let dark = RgbImage::from_fn(rgb.width(), rgb.height(), |x, y| Rgb(rgb.get_pixel(x, y).0.map(|v| v / 2)));
+                    let made = Made::Picture(Picture::Rgb(dark));
+                    Verdict::Keep(vec![Output { tag: String::new(), made, facts: Facts::new() }])
+                }
+                Err(reason) => Verdict::Reject(reason),
+            };
+            done(at, verdict)?;
+        }
+        Ok(())
     }
 }
 
@@ -214,7 +265,7 @@ impl Bench {
 
     pub(crate) fn plan(&self, set: &[&str]) -> Vec<PlanLine> {
         let project = self.project(set).unwrap();
-        plan::plan(&project, &vec![true; project.pipeline.stages.len()]).unwrap()
+        plan::plan(&project, &vec![true; project.pipeline.stages.len()], plan::LOOK_AHEAD).unwrap()
     }
 
     /// How often the code of a fake kind ran since the last time this was asked.

@@ -10,5 +10,6 @@ mod engine;
 #[cfg(unix)]
 mod faults;
 mod home;
+mod keep;
 mod readme;
 mod real_photos;
