@@ -7,6 +7,7 @@
 mod bench;
 mod cli;
 mod engine;
+mod explain;
 #[cfg(unix)]
 mod faults;
 mod home;
