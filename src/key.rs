@@ -2,11 +2,11 @@
 //!
 //! | in | not in |
 //! |---|---|
-//! | the kind and its `version`, the decoder's version | times, host, thread count, log level |
+//! | the kind and its `version`, the decoder's version | times, host, thread count, log level, and parameters about those |
 //! | every parameter that is read, defaults filled in, in the order of the stage's list | the order in which items were found |
 //! | the content digest of the input (of the manifest, for a set) | the names of items and the key of the stage before: equal content stops a rerun |
 //! | the pipeline's seed, for random kinds only | |
-//! | models, runtimes and decisions that are used | |
+//! | models, runtimes, decisions and programs that are used | |
 //!
 //! A key is the hash of its [`Components`], and `why` compares the same components, so it cannot lie.
 

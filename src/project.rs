@@ -62,6 +62,7 @@ impl Project {
             models: tools.models.clone(),
             onnxruntime: tools.onnxruntime.clone(),
             seed: pipeline.seed,
+            scratch: workspace.store().join("tmp"),
         };
         let nodes = pipeline.stages.iter().map(|stage| {
             let built = stage.entry.build(&stage.params, &context)?;
@@ -145,6 +146,7 @@ fn components(stage: &crate::pipeline::Stage, built: &Built, seed: u64) -> (Comp
         Built::Set(stage) => (stage.key_inputs(), stage.fact_params()),
         Built::Pack(stage) => (stage.key_inputs(), &[]),
     };
+    let unkeyed = if let Built::Item(stage) = built { stage.unkeyed_params() } else { &[] };
     // In the order in which `why` should name them: what a person changed before what that entails.
     let list = |read: &dyn Fn(&str) -> bool| {
         let mut parts = Components::default();
@@ -164,7 +166,7 @@ fn components(stage: &crate::pipeline::Stage, built: &Built, seed: u64) -> (Comp
         }
         parts
     };
-    let base = list(&|_| true);
+    let base = list(&|name| !unkeyed.contains(&name));
     let mut facts = list(&|name| fact_params.contains(&name));
     facts.push("part", "fact");
     (base, facts)

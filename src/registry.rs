@@ -45,6 +45,7 @@ pub const STAGES: &[Entry] = &[
     Entry { kind: &catgen_verify::KIND, build: Build::Item(catgen_verify::build) },
     Entry { kind: &catgen_augment::KIND, build: Build::Item(catgen_augment::build) },
     Entry { kind: &catgen_resize::KIND, build: Build::Item(catgen_resize::build) },
+    Entry { kind: &catgen_command::KIND, build: Build::Item(catgen_command::build) },
     Entry { kind: &catgen_export::KIND, build: Build::Pack(catgen_export::build) },
     Entry { kind: &catgen_train::KIND, build: Build::Train },
 ];

@@ -71,6 +71,11 @@ pub(super) fn run(run: &mut Run<'_>, group: &[usize]) -> Result<Vec<Product>> {
     }
     if !stale.is_empty() {
         products.extend(wave(run, &stale)?);
+        for &stage in &stale {
+            if let Built::Item(code) = &run.project.node(stage)?.built {
+                code.rest();
+            }
+        }
         products.sort_by_key(|product| product.stage);
     }
     Ok(products)

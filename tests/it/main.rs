@@ -6,6 +6,8 @@
 
 mod bench;
 mod cli;
+#[cfg(unix)]
+mod command;
 mod engine;
 mod explain;
 #[cfg(unix)]

@@ -57,8 +57,10 @@ pub struct BuildContext {
     pub models: Vec<PathBuf>,
     /// `libonnxruntime`, if it was found.
     pub onnxruntime: Option<PathBuf>,
-    /// The pipeline's seed; only kinds with `random` may use it.
+    /// The pipeline's seed; only for kinds with `random`, or for a stage that declares it in its `key_inputs`.
     pub seed: u64,
+    /// A folder for temporary files, cleared at the start of every run; made by whoever needs it, empty for the system's own.
+    pub scratch: PathBuf,
 }
 
 /// Something besides parameters and pictures that changes what a stage puts out: a model, a runtime, a decision.
@@ -186,6 +188,12 @@ pub trait ItemStage: Send + Sync {
         Vec::new()
     }
 
+    /// The names of parameters that change how the work is done and never what comes of it, such as a number of processes:
+    /// they are in no key.
+    fn unkeyed_params(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What else about this one item goes into its key and is then readable through [`Input::get`].
     fn item_inputs(&self, item: &Item) -> Vec<KeyInput> {
         let _ = item;
@@ -216,6 +224,9 @@ pub trait ItemStage: Send + Sync {
     /// # Errors
     /// Only when the stage is broken. A picture that cannot be used is a [`Verdict::Reject`].
     fn apply(&self, input: &Input<'_>) -> Result<Verdict, StageError>;
+
+    /// Told when there is nothing more to do for now: processes may end and memory may go. Another [`ItemStage::apply`] may follow.
+    fn rest(&self) {}
 
     /// The same stage where it works on many pictures in one go; the engine then asks this and never [`ItemStage::apply`].
     fn batch(&self) -> Option<&dyn BatchStage> {
