@@ -71,11 +71,6 @@ pub(super) fn run(run: &mut Run<'_>, group: &[usize]) -> Result<Vec<Product>> {
     }
     if !stale.is_empty() {
         products.extend(wave(run, &stale)?);
-        for &stage in &stale {
-            if let Built::Item(code) = &run.project.node(stage)?.built {
-                code.rest();
-            }
-        }
         products.sort_by_key(|product| product.stage);
     }
     Ok(products)
@@ -130,6 +125,11 @@ fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
         }
         Ok(())
     })?;
+    for branch in &wave.branches {
+        if let Built::Item(code) = &run.project.node(branch.stage)?.built {
+            code.rest();
+        }
+    }
     let inputs: HashMap<usize, Digest> = roots.keys().map(|from| (*from, run.shelved(*from).digest)).collect();
     Ok(wave.products(run, inputs))
 }

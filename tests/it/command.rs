@@ -78,8 +78,12 @@ fn home(pipeline: &str) -> Home {
 }
 
 fn photo(home: &Home, n: u8) {
-    let picture = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8 * 5, y as u8 * 8, n]));
-    fs::write(home.path(&format!("data/0.ORIGINAL/cat{n}.png")), catgen_picture::encode_png(&Picture::Rgb(picture))).unwrap();
+    photo_called(home, &format!("cat{n}.png"), n);
+}
+
+fn photo_called(home: &Home, name: &str, blue: u8) {
+    let picture = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8 * 5, y as u8 * 8, blue]));
+    fs::write(home.path("data/0.ORIGINAL").join(name), catgen_picture::encode_png(&Picture::Rgb(picture))).unwrap();
 }
 
 /// How often a word begins a line of a program's log.
@@ -166,18 +170,38 @@ fn a_program_that_cannot_work_is_one_message() {
     }
     let home = home(PIPELINE);
     let said = home.fails(&["run", "--set", "1.Mine.run=[\"python3\", \"min.py\"]"]);
-    assert!(
-        said.starts_with("exit 3\nerror: 1.Mine: `python3 min.py` breaks down before it looks at a picture (exit status: 2)\n"),
-        "{said}"
-    );
-    assert!(said.contains("\n  python3: can't open file") && said.contains("hint: try it by itself, in the workspace"), "{said}");
+    assert!(said.starts_with("exit 3\n"), "{said}");
+    assert!(said.contains("\nerror: 1.Mine: `python3 min.py` breaks down before it looks at a picture (exit status: 2)\n"), "{said}");
+    assert!(said.contains("can't open file") && said.contains("hint: try it by itself, in the workspace"), "{said}");
     let said = home.fails(&["run", "--set", "1.Mine.run=[\"no-such-program\"]"]);
-    assert!(said.starts_with("exit 3\nerror: 1.Mine: cannot start `no-such-program`: ") && said.contains("hint: install it"), "{said}");
+    assert!(said.starts_with("exit 3\n") && said.contains("\nhint: install no-such-program, or correct `run`"), "{said}");
+    assert!(said.contains("\nerror: 1.Mine: cannot start `no-such-program`: "), "{said}");
     let said = home.fails(&["run", "--set", "1.Mine.run=[]"]);
     assert!(said.starts_with("exit 2\nerror: 1.Mine: run: name a program"), "{said}");
     let said = home.fails(&["run", "--set", "1.Mine.files=[\"lob\"]"]);
     assert!(said.starts_with("exit 3\nerror: 1.Mine: `files` names \"lob\", and there is no such file"), "{said}");
     assert!(!home.path("mine.py.log").exists());
+}
+
+#[test]
+fn workers_end_with_their_stage_and_not_with_the_run() {
+    if !has_python("workers_end_with_their_stage_and_not_with_the_run") {
+        return;
+    }
+    // What comes after may take hours: this looks at the log of the workers before it.
+    let after = r#"
+[[stage]]
+name = "4.After"
+use = "command"
+mode = "batch"
+from = "3.Small"
+run = ["sh", "-c", "cp mine.py.log seen; exit 1"]
+"#;
+    let home = home(&format!("{PIPELINE}{after}"));
+    assert!(home.fails(&["run", "--until", "4.After"]).starts_with("exit 3\n"));
+    let seen = fs::read_to_string(home.path("seen")).unwrap();
+    assert!(seen.contains("start\n"), "{seen}");
+    assert_eq!(seen.matches("start\n").count(), seen.matches("end\n").count(), "{seen}");
 }
 
 /// A run in a process group of its own, as a terminal would start it.
@@ -231,6 +255,91 @@ fn a_killed_run_leaves_no_worker_and_no_folder_behind() {
     assert!(noted(&home, "mine.py", "asked") <= 5 + 2, "more was done again than two threads had in flight");
     assert!(asked < 5, "it was done before it could be killed");
     assert_eq!(fs::read_dir(home.path(".catgen/tmp")).unwrap().count(), 0);
+}
+
+const BATCH: &str = r#"
+[[stage]]
+name = "0.ORIGINAL"
+use = "original"
+
+[[stage]]
+name = "1.Mine"
+use = "command"
+from = "0.ORIGINAL"
+mode = "batch"
+run = ["sh", "batch.sh"]
+"#;
+
+/// A batch that copies, half a second each if a file `slowly` is there, and fails at the id in the file `fail_at`.
+const BATCH_SH: &str = r#"
+echo start >> batch.sh.log
+cut -f 1,5 "$CATGEN_DELTA" > delta
+tab=$(printf '\t')
+while IFS="$tab" read -r change id input out rest; do
+    [ "$change" = removed ] && continue
+    if [ "$id" = "$(cat fail_at)" ]; then echo "disk on fire" >&2; exit 4; fi
+    echo asked >> batch.sh.log
+    [ -e slowly ] && sleep 0.5
+    cp "$input" "$out/a.png"
+    echo "{\"id\":$id}"
+done < "$CATGEN_DELTA"
+"#;
+
+fn batch_home() -> Home {
+    let home = Home::new(BATCH);
+    fs::write(home.path("batch.sh"), BATCH_SH).unwrap();
+    fs::write(home.path("fail_at"), "").unwrap();
+    (0..5).for_each(|n| photo(&home, n));
+    home
+}
+
+#[test]
+fn a_batch_is_started_for_what_is_missing_and_keeps_what_it_finished() {
+    let home = batch_home();
+    fs::write(home.path("fail_at"), "3").unwrap();
+    let said = home.fails(&["run"]);
+    assert!(said.starts_with("exit 3\n"), "{said}");
+    let words =
+        "\nerror: 1.Mine: `sh batch.sh` failed (exit status: 4); what was finished is kept, 3 of this start are missing\n  disk on fire\n";
+    assert!(said.contains(words), "{said}");
+    fs::write(home.path("fail_at"), "").unwrap();
+    assert_eq!(home.computed(&[]), [0, 3]);
+    assert_eq!((noted(&home, "batch.sh", "start"), noted(&home, "batch.sh", "asked")), (2, 5));
+    assert_eq!(home.computed(&[]), [0, 0]);
+    assert_eq!(noted(&home, "batch.sh", "start"), 2, "it was started for nothing");
+
+    photo_called(&home, "cat1.png", 101);
+    photo_called(&home, "dog.png", 102);
+    fs::remove_file(home.path("data/0.ORIGINAL/cat3.png")).unwrap();
+    assert_eq!(home.computed(&[]), [2, 2]);
+    assert_eq!(fs::read_to_string(home.path("delta")).unwrap(), "changed\tcat1.png\nadded\tdog.png\nremoved\tcat3.png\n");
+    fs::write(home.path("batch.sh"), format!("{BATCH_SH}# again\n")).unwrap();
+    assert_eq!(home.computed(&[]), [0, 5]);
+    assert_eq!(fs::read_dir(home.path(".catgen/tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_batch_that_is_interrupted_or_killed_loses_what_was_in_flight() {
+    for kill in [false, true] {
+        let home = batch_home();
+        fs::write(home.path("slowly"), "").unwrap();
+        let mut run = start(&home, &[]);
+        wait_for("a third picture", || noted(&home, "batch.sh", "asked") >= 3);
+        if kill {
+            run.kill().unwrap();
+        } else {
+            kill_process_group(Pid::from_child(&run), Signal::INT).unwrap();
+        }
+        let code = run.wait().unwrap().code();
+        assert!(kill || code == Some(130), "{code:?}");
+        wait_for("the end of the program", || !is_used(&home));
+        let asked = noted(&home, "batch.sh", "asked");
+        assert!(asked < 5, "it was done before it could be stopped");
+        fs::remove_file(home.path("slowly")).unwrap();
+        let computed = home.computed(&[])[1];
+        assert!(computed <= 3, "what was finished is done again: {computed} (killed: {kill})");
+        assert_eq!(fs::read_dir(home.path(".catgen/tmp")).unwrap().count(), 0);
+    }
 }
 
 /// Whether a process works in the workspace.
