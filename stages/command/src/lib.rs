@@ -209,5 +209,5 @@ impl ItemStage for Command {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;

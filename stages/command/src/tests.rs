@@ -1,5 +1,7 @@
 //! Real programs: a worker in Python that does, for each picture, what the test says.
 
+#![cfg(unix)]
+
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -45,7 +47,7 @@ for line in sys.stdin:
     elif act == "segfault": os.kill(os.getpid(), signal.SIGSEGV)
     elif act == "crash once":
         if not os.path.exists("crashed"): open("crashed", "w"); copy("half.png"); os._exit(3)
-        answer()if os.listdir(out) else (copy("a.png"), answer())
+        copy("a.png"); answer()
     elif act == "crash, leaving a child": subprocess.Popen(["sleep", "30"]); os._exit(3)
     elif act == "give up": sys.exit(0)
     elif act == "hang": note("pid %d" % subprocess.Popen(["sleep", "30"]).pid); time.sleep(30)
@@ -263,7 +265,7 @@ fn a_worker_that_dies_is_replaced_and_the_picture_that_kills_it_twice_is_rejecte
     assert_eq!(bench.count("start"), 2);
     assert_eq!(ask(&*stage, "good too"), "=copy");
     assert_eq!(bench.count("start"), 3);
-    // The second try finds an empty folder, not what the first left half-done: else it would answer `half=copy`.
+    // The second try finds an empty folder, not what the first left half-done: else both would come of it.
     assert_eq!(ask(&*stage, "crash once"), "=copy");
     assert_eq!(bench.count("start"), 4);
     let said = ask(&*stage, "segfault");
