@@ -40,7 +40,7 @@ impl Dataset {
         if header.height != side || !SIDES.contains(&side) {
             return Err(Failure::unfit(
                 format!(
-                    "the dataset {}: its pictures are {side} × {} pixels, and the preset dcgan has networks for squares of 32, 64, 128 and 256",
+                    "the dataset {}: its pictures are {side} × {} pixels, and there are networks for squares of 32, 64, 128 and 256",
                     path.display(),
                     header.height
                 ),
@@ -84,7 +84,7 @@ impl Dataset {
 /// Mirrors each picture of [B, 3, S, S] with probability 1/2, as drawn for that step.
 pub(crate) fn mirror(pictures: &Tensor, seed: u64, step: u64) -> Tensor {
     let draw = || Tensor::rand([pictures.size()[0], 1, 1, 1], (Kind::Float, pictures.device()));
-    let mirrored = rng::seeded(seed, Purpose::Flip, step, draw).lt(0.5); // [B, 1, 1, 1]
+    let mirrored = rng::seeded(seed, Purpose::Step, step, draw).lt(0.5); // [B, 1, 1, 1]
     pictures.flip([3]).where_self(&mirrored, pictures)
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use catgen_api::Digest;
-use catgen_train::{Event, Measures, Status, TrainOptions};
+use catgen_train::{Event, Flip, LossKind, Measures, Status, TrainOptions};
 use serde_json::{Value, json};
 use tch::{Device, Tensor};
 
@@ -20,7 +20,7 @@ use crate::{
     grid,
     learner::{Learner, Sums},
     loss,
-    network::{Mode, Network},
+    network::{self, Mode},
     record::{self, Folder},
     rng,
 };
@@ -58,15 +58,16 @@ impl Plan {
 
 /// Trains from the beginning, or from the newest checkpoint in the job's folder, until the end or until `stop` is set.
 pub(crate) fn train(job: &Job, say: &mut dyn FnMut(&Event), stop: &AtomicBool) -> Result<(), Failure> {
-    let (options, seed) = (&job.options, job.seed);
+    let (options, seed) = (&job.options.resolved(), job.seed);
+    let LossKind::Is(game, _) = options.loss else { unreachable!("options are resolved") };
     let device = device::choose(options.device)?;
     tch::Cuda::cudnn_set_benchmark(device.is_cuda());
     let data = Dataset::open(&job.dataset, job.digest, device)?;
     let plan = Plan::new(options, data.len);
     let folder = Folder::claim(&job.out)?;
 
-    let mut g = Learner::new("generator", Network::generator(options.latent, options.width, data.side, device), options);
-    let mut d = Learner::new("discriminator", Network::discriminator(options.width, data.side, device), options);
+    let mut g = Learner::new("generator", network::generator(options, data.side, device), options);
+    let mut d = Learner::new("discriminator", network::discriminator(options, data.side, device), options);
     let mut sums = Sums::zero(device);
     let mut session = Session::new(job, &data, plan, &folder, device);
     let resumed = checkpoint::latest(&folder.checkpoints(), &mut |warning| eprintln!("warning: {warning}"))?;
@@ -96,19 +97,19 @@ pub(crate) fn train(job: &Job, say: &mut dyn FnMut(&Event), stop: &AtomicBool) -
         // Real pictures, in the epoch's order, and generated ones.
         let places = order.narrow(0, (place * plan.batch) as i64, plan.batch as i64); // [B]
         let real = data.batch(&places); // [B, 3, S, S] in −1..1
-        let real = if options.flip { data::mirror(&real, seed, step) } else { real }; // [B, 3, S, S]
-        let z = rng::noise(seed, step, plan.batch, options.latent, device); // [B, Z, 1, 1]
+        let real = if options.flip == Flip::On { data::mirror(&real, seed, step) } else { real }; // [B, 3, S, S]
+        let z = rng::noise(seed, step, plan.batch, options.latent, device); // [B, Z]
         let fake = g.forward(&z, Mode::Train); // [B, 3, S, S]
 
-        // Discriminator: L_D = −mean log σ(D(x)) − mean log(1 − σ(D(G(z)))).
+        // Discriminator.
         // Real and generated pictures go in batches of their own, so that each has the batch norm of its kind.
         let on_real = d.forward(&real, Mode::Train); // [B] logits
         let on_fake = d.forward(&fake.detach(), Mode::Train); // [B] logits
-        let loss_d = loss::discriminator(options.loss, &on_real, &on_fake); // []
+        let loss_d = loss::discriminator(game, &on_real, &on_fake); // []
         d.descend(&loss_d, t);
 
-        // Generator: L_G = −mean log σ(D(G(z))), through a discriminator that is held.
-        let loss_g = loss::generator(options.loss, &d.forward(&fake, Mode::Held)); // []
+        // Generator, through a discriminator that is held.
+        let loss_g = loss::generator(game, Some(&on_real.detach()), &d.forward(&fake, Mode::Held)); // []
         g.descend(&loss_g, t);
 
         sums.add(&[loss_d, loss_g, loss::belief(&on_real), loss::belief(&on_fake)]); // [4]
@@ -143,7 +144,7 @@ struct Session<'a> {
     plan: Plan,
     folder: &'a Folder,
     device: Device,
-    /// What grids are drawn from: [samples, Z, 1, 1].
+    /// What grids are drawn from: [samples, Z].
     latents: Tensor,
     /// Steps done since training began.
     step: u64,
@@ -158,7 +159,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(job: &'a Job, data: &'a Dataset, plan: Plan, folder: &'a Folder, device: Device) -> Self {
-        let latents = grid::latents(job.seed, job.options.samples, job.options.latent, device); // [samples, Z, 1, 1]
+        let latents = grid::latents(job.seed, job.options.samples, job.options.resolved().latent, device); // [samples, Z]
         let begun = Instant::now();
         Self { job, data, plan, folder, device, latents, step: 0, earlier: (0, 0.0), saved: None, last: None, begun }
     }
@@ -379,7 +380,7 @@ mod tests {
     #[test]
     fn a_plan_counts_whole_batches() {
         let plan = |epochs, batch, max_images, images| {
-            let plan = Plan::new(&TrainOptions { epochs, batch, max_images, ..TrainOptions::default() }, images);
+            let plan = Plan::new(&TrainOptions { epochs, batch, max_images, ..TrainOptions::default() }.resolved(), images);
             (plan.batch, plan.steps_per_epoch, plan.steps)
         };
         assert_eq!(plan(15, 64, 0, 76_000), (64, 1187, 17_805));
