@@ -45,8 +45,10 @@ pub(crate) fn generate(order: &Order) -> Result<Event, Failure> {
     let checkpoint = checkpoint::open(&order.checkpoint, &mut |warning| eprintln!("warning: {warning}"))?;
     let options = checkpoint.card.options()?.resolved();
     let generator = network::generator(&options, checkpoint.card.side, device);
-    for (name, mut view) in generator.by_name(&generator.flat).chain(generator.statistics()) {
-        checkpoint.restore(&format!("generator.{name}"), &mut view)?;
+    // The averaged generator draws better than the one that is still moving; a checkpoint may be without it.
+    let averaged = checkpoint.tensors.keys().any(|name| name.starts_with("ema."));
+    for (name, mut view) in generator.tensors(if averaged { "ema" } else { "generator" }) {
+        checkpoint.restore(&name, &mut view)?;
     }
 
     let write = |path: &Path, picture: &Picture| grid::write(path, picture).map_err(|error| Failure::file("write", path, &error));

@@ -42,11 +42,19 @@ pub(crate) struct Network {
     pub(crate) flat: Tensor,
     slots: Vec<Slot>,
     layers: Vec<Layer>,
-    /// Views of `flat` that gradients are wanted for.
+    /// `flat` in the numbers that convolutions compute with, where these are others; see [`Network::refresh`].
+    shadow: Option<Tensor>,
+    /// Views of `flat`, or of its shadow, that gradients are wanted for.
     trained: Vec<Tensor>,
     /// The same views, of which libtorch keeps no account.
     held: Vec<Tensor>,
-    /// Batch norm's running means and variances, by name.
+    /// Views of `flat`.
+    exact: Vec<Tensor>,
+    /// Where the gradient is gathered ([P]), and views of it.
+    gathered: Option<(Tensor, Vec<Tensor>)>,
+    /// Batch norm's running means and variances: [Q].
+    pub(crate) running: Tensor,
+    /// Views of these, by name.
     statistics: Vec<(String, Tensor)>,
 }
 
@@ -79,17 +87,37 @@ impl Network {
         let Plan { layers, slots, statistics } = plan;
         let options = (Kind::Float, device);
         let flat = Tensor::zeros([slots.iter().map(Slot::len).sum::<i64>()], options); // [P]
-        let held: Vec<Tensor> = slots.iter().map(|slot| slot.view(&flat)).collect();
-        // Detached, a view is a leaf of its own, and still the same memory.
-        let trained = held.iter().map(|view| view.detach().set_requires_grad(true)).collect();
+        let exact: Vec<Tensor> = slots.iter().map(|slot| slot.view(&flat)).collect();
+        let running = Tensor::zeros([statistics.iter().map(|(_, channels)| channels).sum::<i64>()], options); // [Q]
+        let mut begin = 0;
         let statistics = statistics
             .into_iter()
             .map(|(name, channels)| {
-                let begin = if name.ends_with("var") { Tensor::ones([channels], options) } else { Tensor::zeros([channels], options) };
-                (name, begin)
+                let mut view = running.narrow(0, begin, channels);
+                begin += channels;
+                let _ = view.fill_(if name.ends_with("var") { 1.0 } else { 0.0 });
+                (name, view)
             })
             .collect();
-        Self { flat, slots, layers, trained, held, statistics }
+        let mut network =
+            Self { flat, slots, layers, shadow: None, trained: Vec::new(), held: Vec::new(), exact, gathered: None, running, statistics };
+        network.compute_with(Kind::Float);
+        network
+    }
+
+    /// Training computes with numbers of that kind from now on; the parameters themselves stay at 32 bits, and so does [`Mode::Eval`].
+    pub(crate) fn compute_with(&mut self, kind: Kind) {
+        self.shadow = (kind != Kind::Float).then(|| self.flat.to_kind(kind));
+        self.held = self.slots.iter().map(|slot| slot.view(self.shadow.as_ref().filter(|_| !slot.exact).unwrap_or(&self.flat))).collect();
+        // Detached, a view is a leaf of its own, and still the same memory.
+        self.trained = self.held.iter().map(|view| view.detach().set_requires_grad(true)).collect();
+    }
+
+    /// Brings the shadow up to date: to be called whenever `flat` was written to.
+    pub(crate) fn refresh(&mut self) {
+        if let Some(shadow) = &mut self.shadow {
+            shadow.copy_(&self.flat);
+        }
     }
 
     /// A network of the same layers with numbers of its own, equal to these: what a running mean of the weights begins as.
@@ -98,9 +126,7 @@ impl Network {
         let plan = Plan { layers: self.layers.clone(), slots: self.slots.clone(), statistics: statistics.collect() };
         let mut copy = Self::build(plan, self.flat.device());
         copy.flat.copy_(&self.flat);
-        for ((_, to), (_, from)) in copy.statistics.iter_mut().zip(&self.statistics) {
-            to.copy_(from);
-        }
+        copy.running.copy_(&self.running);
         copy
     }
 
@@ -108,7 +134,7 @@ impl Network {
     pub(crate) fn initialise(&mut self, seed: u64, number: u64) {
         let count: i64 = self.slots.iter().map(Slot::len).sum();
         let normals = Tensor::from_slice(&rng::normals(seed, Purpose::Weights, number, count as usize)); // [P]
-        for (slot, view) in self.slots.iter().zip(&mut self.held) {
+        for (slot, view) in self.slots.iter().zip(&mut self.exact) {
             let normal = || normals.narrow(0, slot.begin, slot.len()).view(&slot.shape[..]);
             match slot.init {
                 Init::Normal { mean, spread } => view.copy_(&(normal() * spread + mean)),
@@ -119,6 +145,7 @@ impl Network {
                 }
             }
         }
+        self.refresh();
     }
 
     /// The network's answer.
@@ -128,13 +155,20 @@ impl Network {
 
     /// As [`Network::forward`]; `see` is shown what every layer makes, in order (a residual block is one layer).
     pub(crate) fn forward_seen(&self, input: &Tensor, mode: Mode, see: &mut dyn FnMut(&Layer, &Tensor)) -> Tensor {
-        let parameters = if mode == Mode::Train { &self.trained } else { &self.held };
-        let mut x = input.shallow_clone();
+        let parameters = match mode {
+            Mode::Train => &self.trained,
+            Mode::Held => &self.held,
+            Mode::Eval => &self.exact,
+        };
+        let mut x = match &self.shadow {
+            Some(shadow) if mode != Mode::Eval => input.to_kind(shadow.kind()),
+            _ => input.shallow_clone(),
+        };
         for layer in &self.layers {
             x = layer.op.apply(&x, parameters, &self.statistics, mode);
             see(layer, &x);
         }
-        x
+        x.to_kind(Kind::Float)
     }
 
     /// The layers, in order.
@@ -144,7 +178,7 @@ impl Network {
 
     /// The parameter `at`, as the layers' tables number them: a view in its shape.
     pub(crate) fn parameter(&self, at: usize) -> &Tensor {
-        &self.held[at]
+        &self.exact[at]
     }
 
     /// The running statistic `at`, as the layers' tables number them: [C].
@@ -152,16 +186,35 @@ impl Network {
         &self.statistics[at].1
     }
 
-    /// The gradient of `loss` in every parameter: [P], in the buffer's order.
-    pub(crate) fn gradient(&self, loss: &Tensor) -> Tensor {
-        let gradients = Tensor::run_backward(&[loss], &self.trained, false, false);
-        let parts: Vec<Tensor> = self.slots.iter().zip(&gradients).map(|(slot, gradient)| slot.flatten(gradient)).collect();
-        Tensor::cat(&parts, 0)
+    /// The gradient of `loss` in every parameter: [P], in the buffer's order, in a buffer that the next call writes to again. `keep` says
+    /// that what led to the loss is still needed.
+    pub(crate) fn gradient(&mut self, loss: &Tensor, keep: bool) -> &Tensor {
+        let gradients = Tensor::run_backward(&[loss], &self.trained, keep, false);
+        let (flat, views) = self.gathered.get_or_insert_with(|| {
+            let flat = self.flat.zeros_like(); // [P]
+            let views = self.slots.iter().map(|slot| slot.view(&flat)).collect();
+            (flat, views)
+        });
+        for (view, gradient) in views.iter_mut().zip(&gradients) {
+            view.copy_(gradient);
+        }
+        flat
+    }
+
+    /// The parameters, and the gradient that was gathered last.
+    pub(crate) fn parameters_and_gradient(&mut self) -> (&mut Tensor, &Tensor) {
+        let (gradient, _) = self.gathered.as_ref().expect("a gradient was asked for before");
+        (&mut self.flat, gradient)
     }
 
     /// A buffer like `flat`, by parameter: views of it, with their names.
     pub(crate) fn by_name<'a>(&'a self, flat: &'a Tensor) -> impl Iterator<Item = (&'a str, Tensor)> {
         self.slots.iter().map(|slot| (slot.name.as_str(), slot.view(flat)))
+    }
+
+    /// Parameters and running statistics as views by name, with `prefix.` before it: what a checkpoint holds of a network.
+    pub(crate) fn tensors(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        self.by_name(&self.flat).chain(self.statistics()).map(|(name, view)| (format!("{prefix}.{name}"), view)).collect()
     }
 
     /// Batch norm's running statistics, by name.

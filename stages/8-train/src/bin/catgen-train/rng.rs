@@ -7,7 +7,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use catgen_api::{Digest, Draw};
-use tch::{Device, Kind, Tensor};
 
 /// What random numbers are drawn for; keeps uses of one seed apart.
 #[derive(Debug, Clone, Copy)]
@@ -45,9 +44,10 @@ pub(crate) fn seeded<T>(seed: u64, purpose: Purpose, number: u64, make: impl FnO
     make()
 }
 
-/// A step's latents, drawn on the device: N(0, 1) of shape [B, Z].
-pub(crate) fn noise(seed: u64, step: u64, batch: u64, latent: u64, device: Device) -> Tensor {
-    seeded(seed, Purpose::Step, step, || Tensor::randn([batch as i64, latent as i64], (Kind::Float, device)))
+/// N(0, 1) of shape [B, Z], for tests.
+#[cfg(test)]
+pub(crate) fn noise(seed: u64, step: u64, batch: u64, latent: u64, device: tch::Device) -> tch::Tensor {
+    seeded(seed, Purpose::Step, step, || tch::Tensor::randn([batch as i64, latent as i64], (tch::Kind::Float, device)))
 }
 
 /// `count` numbers of N(0, 1), the same on every machine up to the last bits of `ln`, `sin` and `cos`; Box and Muller, 1958.
@@ -77,6 +77,7 @@ pub(crate) fn order(seed: u64, epoch: u64, n: u64) -> Vec<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Device;
 
     #[test]
     fn an_order_has_every_picture_once_and_no_epoch_is_like_another() {

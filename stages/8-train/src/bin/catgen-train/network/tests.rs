@@ -151,7 +151,8 @@ fn the_gradient_lies_where_its_parameter_lies() {
         let input = noise(6, &[3, 32, 32]);
         let loss =
             |network: &Network| rng::seeded(1, Purpose::Step, 0, || network.forward(&input, Mode::Train).square().mean(Kind::Double));
-        let gradient = network.gradient(&loss(&network)); // [P]
+        let value = loss(&network);
+        let gradient = network.gradient(&value, false).copy(); // [P]
         assert_eq!(gradient.size(), network.flat.size());
         // A small step against the gradient lowers the loss by the step times the gradient's squared length.
         let before = loss(&network).double_value(&[]);
