@@ -7,6 +7,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -36,7 +37,7 @@ void catgen_recorder_free(void *recorder) { delete static_cast<Recorder *>(recor
 char *catgen_recorder_enter(void *recorder) {
   return guarded([&] {
     Recorder &it = *static_cast<Recorder *>(recorder);
-    C10_CUDA_CHECK(cudaDeviceSynchronize());
+    c10::cuda::device_synchronize();
     it.guard.emplace(it.stream);
   });
 }

@@ -126,9 +126,9 @@ impl Players {
         self.forget();
     }
 
-    /// Takes over what a checkpoint knows. One of format 1 knows neither average nor probability, and fewer sums.
-    pub(crate) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
-        self.schedule.rollbacks = checkpoint.card.rollbacks;
+    /// Takes over what a checkpoint knows, for a training that went back so many times. One of format 1 knows neither average nor probability, and fewer sums.
+    pub(crate) fn restore(&mut self, checkpoint: &Checkpoint, rollbacks: u64) -> Result<(), Failure> {
+        self.schedule.rollbacks = rollbacks;
         self.g.restore(checkpoint)?;
         self.d.restore(checkpoint)?;
         let _ = self.probability.fill_(self.schedule.at(checkpoint.card.step).augment);

@@ -151,10 +151,9 @@ impl Session<'_> {
         }
         match &checkpoint {
             Some(checkpoint) => {
-                players.schedule.rollbacks = times + 1;
                 self.step = checkpoint.card.step;
                 self.last = checkpoint.card.metrics.clone();
-                players.restore(checkpoint)?;
+                players.restore(checkpoint, times + 1)?;
             }
             None => {
                 (self.step, self.last) = (0, None);
@@ -245,7 +244,7 @@ impl<'a> Session<'a> {
         (self.step, self.saved, self.last) = (card.step, Some(card.step), card.metrics.clone());
         self.best = card.best.clone();
         self.earlier = (card.step, card.seconds);
-        players.restore(checkpoint)
+        players.restore(checkpoint, card.rollbacks)
     }
 
     /// Whether this process has had the time it was given.
