@@ -38,7 +38,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let is_short = |text: &str| text.split_once('=').is_some_and(|(key, _)| !key.contains('.'));
     let set: Vec<String> = args.set.iter().map(|text| if is_short(text) { format!("{name}.{text}") } else { text.clone() }).collect();
     let mut project = context.project(&set)?;
-    let options = engine::Options { until: vec![target], from: Some(target), no_wait: args.no_wait, train_again: true, strict: false, time_budget: args.time_budget };
+    let options = engine::Options {
+        until: vec![target],
+        from: Some(target),
+        no_wait: args.no_wait,
+        train_again: true,
+        strict: false,
+        time_budget: args.time_budget,
+    };
     super::stop_on_ctrl_c();
     engine::run(&mut project, &options, &Output::new(context.json)).map(|_| ())
 }

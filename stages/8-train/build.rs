@@ -56,9 +56,12 @@ fn cuda_include(libtorch: &Path) -> Option<PathBuf> {
     let has_cuda = ["libtorch_cuda.so", "libc10_cuda.so"].iter().all(|name| libtorch.join("lib").join(name).exists());
     let told = env::var_os("CATGEN_CUDA_INCLUDE").map(PathBuf::from);
     let folders = told.into_iter().chain([libtorch.join("include"), PathBuf::from("/usr/local/cuda/include")]);
-    let found = folders.into_iter().find(|folder| ["cuda_runtime_api.h", "crt/host_config.h"].iter().all(|header| folder.join(header).exists()));
+    let found =
+        folders.into_iter().find(|folder| ["cuda_runtime_api.h", "crt/host_config.h"].iter().all(|header| folder.join(header).exists()));
     if has_cuda && found.is_none() {
-        println!("cargo::warning=libtorch has CUDA, and the headers of the CUDA runtime were not found: steps will not be recorded as CUDA graphs;");
+        println!(
+            "cargo::warning=libtorch has CUDA, and the headers of the CUDA runtime were not found: steps will not be recorded as CUDA graphs;"
+        );
         println!("cargo::warning=say where they are with CATGEN_CUDA_INCLUDE, or fetch libtorch with `make trainer`");
     }
     found.filter(|_| has_cuda)
