@@ -194,6 +194,14 @@ fn quiet_panics() {
 /// Set by the first Ctrl-C.
 static STOP: AtomicBool = AtomicBool::new(false);
 
+/// A number of minutes above 0.
+fn minutes(text: &str) -> std::result::Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|minutes: &f64| *minutes > 0.0 && minutes.is_finite())
+        .ok_or_else(|| "expected minutes, such as 90 or 0.5".to_owned())
+}
+
 /// From here on Ctrl-C means: finish what is in flight and end. A second one ends at once; nothing finished is lost.
 fn stop_on_ctrl_c() {
     let handler = || {

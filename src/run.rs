@@ -51,6 +51,8 @@ pub struct Options {
     pub train_again: bool,
     /// Fail where a picture could not be worked on, instead of going on without it.
     pub strict: bool,
+    /// Minutes that each training may take of this run.
+    pub time_budget: Option<f64>,
 }
 
 /// What a run came to.

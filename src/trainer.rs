@@ -27,6 +27,8 @@ pub struct Job<'a> {
     pub options: TrainOptions,
     /// The pipeline's seed.
     pub seed: u64,
+    /// Minutes after which it stops, with a checkpoint to go on from.
+    pub time_budget: Option<f64>,
     /// Where everything goes; if a checkpoint lies there, training goes on from it.
     pub out: PathBuf,
 }
@@ -50,6 +52,9 @@ pub fn train(tools: &Tools, job: &Job<'_>, stop: &(dyn Fn() -> bool + Sync), lis
     let mut command = command(tools, job.stage)?;
     command.arg("train").arg("--supervised").arg("--dataset").arg(&job.dataset).arg("--dataset-digest").arg(job.digest.to_string());
     command.arg("--options").arg(&options).arg("--seed").arg(job.seed.to_string()).arg("--out").arg(&job.out);
+    if let Some(minutes) = job.time_budget {
+        command.arg("--time-budget").arg(minutes.to_string());
+    }
     let mut ended = None;
     follow(command, job.stage, stop, &mut |event| {
         if let Event::Done { status, .. } = event {

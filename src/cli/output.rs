@@ -133,6 +133,7 @@ impl Output {
                     measures.epoch, measures.loss_d, measures.loss_g, measures.images_per_second
                 ),
             ),
+            Event::Alarm { step, message, action } => self.say(bar, &format!("{stage}: alarm at step {step}: {message}; {action}")),
             Event::Done { .. } => bar.bar.finish_and_clear(),
             _ => {}
         }

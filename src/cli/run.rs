@@ -21,6 +21,9 @@ pub(super) struct Args {
     /// Fail where a picture could not be worked on, instead of going on without it
     #[arg(long)]
     strict: bool,
+    /// Stop each training after so many minutes, with a checkpoint that the next `run` goes on from
+    #[arg(long, value_name = "MINUTES", value_parser = super::minutes)]
+    time_budget: Option<f64>,
     /// Fail if another run works in this workspace, instead of waiting for it
     #[arg(long)]
     no_wait: bool,
@@ -34,6 +37,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         no_wait: args.no_wait,
         train_again: false,
         strict: args.strict,
+        time_budget: args.time_budget,
     };
     threads(args.jobs)?;
     super::stop_on_ctrl_c();

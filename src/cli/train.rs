@@ -13,6 +13,9 @@ pub(super) struct Args {
     /// Change a parameter for this training: --set learning_rate=1e-4
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Stop after so many minutes of training, with a checkpoint that `run` goes on from
+    #[arg(long, value_name = "MINUTES", value_parser = super::minutes)]
+    time_budget: Option<f64>,
     /// Fail if another run works in this workspace, instead of waiting for it
     #[arg(long)]
     no_wait: bool,
@@ -35,7 +38,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let is_short = |text: &str| text.split_once('=').is_some_and(|(key, _)| !key.contains('.'));
     let set: Vec<String> = args.set.iter().map(|text| if is_short(text) { format!("{name}.{text}") } else { text.clone() }).collect();
     let mut project = context.project(&set)?;
-    let options = engine::Options { until: vec![target], from: Some(target), no_wait: args.no_wait, train_again: true, strict: false };
+    let options = engine::Options {
+        until: vec![target],
+        from: Some(target),
+        no_wait: args.no_wait,
+        train_again: true,
+        strict: false,
+        time_budget: args.time_budget,
+    };
     super::stop_on_ctrl_c();
     engine::run(&mut project, &options, &Output::new(context.json)).map(|_| ())
 }

@@ -56,6 +56,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
         options: TrainOptions::of(&run.project.pipeline.stages[stage].params),
         seed: run.project.pipeline.seed,
         out,
+        time_budget: run.options.time_budget,
     };
     let progress = run.progress;
     let mut last = None;

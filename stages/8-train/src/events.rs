@@ -57,6 +57,15 @@ pub enum Event {
         /// Steps done.
         step: u64,
     },
+    /// Something is wrong with the training.
+    Alarm {
+        /// Steps done when it was found.
+        step: u64,
+        /// What was found.
+        message: String,
+        /// What is done about it.
+        action: String,
+    },
     /// The last line of a training that ended well.
     Done {
         /// Whether it came to its end.
@@ -114,6 +123,15 @@ pub struct Measures {
     pub d_real: f64,
     /// How real the discriminator finds generated pictures, 0 to 1.
     pub d_fake: f64,
+    /// How often real pictures look real to it, less how often not, −1 to 1; where a game compares them, more real than generated ones.
+    #[serde(default)]
+    pub signs: f64,
+    /// The penalty on its slope, without its weight.
+    #[serde(default)]
+    pub penalty: f64,
+    /// The probability of each change to the pictures.
+    #[serde(default)]
+    pub augment: f64,
     /// Pictures a second.
     pub images_per_second: f64,
 }
@@ -154,7 +172,19 @@ mod tests {
     use super::*;
 
     fn measures() -> Measures {
-        Measures { epoch: 2, step: 30, images_seen: 1920, loss_d: 0.5, loss_g: 2.5, d_real: 0.8, d_fake: 0.2, images_per_second: 61.5 }
+        Measures {
+            epoch: 2,
+            step: 30,
+            images_seen: 1920,
+            loss_d: 0.5,
+            loss_g: 2.5,
+            d_real: 0.8,
+            d_fake: 0.2,
+            signs: 0.5,
+            penalty: 0.0,
+            augment: 1.0,
+            images_per_second: 61.5,
+        }
     }
 
     #[test]
@@ -162,11 +192,11 @@ mod tests {
         for (event, line) in [
             (
                 Event::Progress(measures()),
-                r#"{"event":"progress","epoch":2,"step":30,"images_seen":1920,"loss_d":0.5,"loss_g":2.5,"d_real":0.8,"d_fake":0.2,"images_per_second":61.5}"#,
+                r#"{"event":"progress","epoch":2,"step":30,"images_seen":1920,"loss_d":0.5,"loss_g":2.5,"d_real":0.8,"d_fake":0.2,"signs":0.5,"penalty":0.0,"augment":1.0,"images_per_second":61.5}"#,
             ),
             (
                 Event::Epoch { measures: measures(), seconds: 4.5, grid: "samples/epoch-0002.png".to_owned() },
-                r#"{"event":"epoch","epoch":2,"step":30,"images_seen":1920,"loss_d":0.5,"loss_g":2.5,"d_real":0.8,"d_fake":0.2,"images_per_second":61.5,"seconds":4.5,"grid":"samples/epoch-0002.png"}"#,
+                r#"{"event":"epoch","epoch":2,"step":30,"images_seen":1920,"loss_d":0.5,"loss_g":2.5,"d_real":0.8,"d_fake":0.2,"signs":0.5,"penalty":0.0,"augment":1.0,"images_per_second":61.5,"seconds":4.5,"grid":"samples/epoch-0002.png"}"#,
             ),
             (
                 Event::Done { status: Status::Stopped, epochs: 1, steps: 20, images_seen: 1280, seconds: 9.0, images_per_second: 60.0 },

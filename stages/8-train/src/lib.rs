@@ -7,8 +7,10 @@
 //! What it refuses to do: train. Nothing in here touches libtorch, a device or a checkpoint.
 
 mod events;
+mod loss;
 pub mod npy;
 mod options;
+mod presets;
 
 pub use events::{Event, Measures, Status};
-pub use options::{Device, KIND, LossKind, OptionsError, Preset, TrainOptions};
+pub use options::{Augment, Change, Device, Flip, Game, KIND, LossKind, OptionsError, Penalty, Precision, Preset, Switch, TrainOptions};

@@ -167,19 +167,34 @@ fn a_training_says_and_leaves_what_it_promises() {
     assert_eq!(bench.stats("out"), stats);
 }
 
+/// Every preset, and what else a checkpoint must know: the average, the probability of changes, where the schedule is.
+const TRAININGS: [&str; 4] = [
+    r#"{"#,
+    r#"{"loss": "ralsgan-gp", "augment": "adaptive", "augment_images": 100, "ema_images": 64, "penalty_every": 3, "#,
+    r#"{"preset": "dcgan-keras", "#,
+    r#"{"preset": "r3gan-s", "augment": "adaptive", "augment_images": 200, "augment_strength": 0.2, "schedule_images": 300, "#,
+];
+
 #[test]
-fn killed_and_resumed_it_ends_with_the_same_bytes() {
-    let bench = Bench::new();
-    let threads = ["--threads", "2"];
-    bench.done("whole", &threads);
-    // Twice: in the second epoch or so, and in the middle of the fourth.
-    let first = bench.interrupt("killed", &threads, is_checkpoint, 1, kill);
-    assert!(!first.iter().any(|event| matches!(event, Event::Done { .. })), "it was faster than the kill");
-    let second = bench.interrupt("killed", &threads, is_checkpoint, 2, kill);
-    assert!(resumed_from(&second).is_some_and(|step| (8..40).contains(&step)));
-    let third = bench.done("killed", &threads);
-    assert!(resumed_from(&third).is_some_and(|step| step >= 16));
-    bench.assert_same("whole", "killed");
+fn killed_and_resumed_every_preset_ends_with_the_same_bytes() {
+    for begin in TRAININGS {
+        let bench = Bench::new();
+        let options = OPTIONS.replace('{', begin);
+        let options = if begin.contains("r3gan") { options.replace("\"width\": 8", "\"width\": 16") } else { options };
+        fs::write(bench.path("options.json"), options).unwrap();
+        let threads = ["--threads", "2"];
+        bench.done("whole", &threads);
+        // Twice: in the second epoch or so, and in the middle of the fourth.
+        let first = bench.interrupt("killed", &threads, is_checkpoint, 1, kill);
+        assert!(!first.iter().any(|event| matches!(event, Event::Done { .. })), "it was faster than the kill");
+        let second = bench.interrupt("killed", &threads, is_checkpoint, 2, kill);
+        assert!(resumed_from(&second).is_some_and(|step| (8..40).contains(&step)));
+        let third = bench.done("killed", &threads);
+        assert!(resumed_from(&third).is_some_and(|step| step >= 16));
+        bench.assert_same("whole", "killed");
+        let augments = !bench.stats("whole").lines().last().unwrap().contains("\"augment\":0.0");
+        assert_eq!(augments, begin.contains("adaptive"), "{}", bench.stats("whole"));
+    }
 }
 
 #[test]
@@ -243,7 +258,11 @@ fn what_does_not_fit_is_refused_with_status_2() {
     fs::write(bench.path("options.json"), OPTIONS.replace("cpu", "cuda")).unwrap();
     if !doctor()["cuda"].as_bool().unwrap() {
         check("new", &[], "sees none");
+        fs::write(bench.path("options.json"), OPTIONS.replace('{', r#"{"graph": "on", "#)).unwrap();
+        check("new", &[], "CUDA graph");
     }
+    fs::write(bench.path("options.json"), OPTIONS.replace('{', r#"{"preset": "r3gan-s", "#)).unwrap();
+    check("new", &[], "multiple of 16");
     fs::write(bench.path("options.json"), OPTIONS).unwrap();
     bench.write_dataset("dataset.npy", 65, 32);
     check("out", &[], "dataset ");
@@ -255,43 +274,160 @@ fn what_does_not_fit_is_refused_with_status_2() {
     assert_eq!(output.status.code(), Some(2));
 }
 
-#[test]
-fn losses_that_are_no_numbers_end_it_and_spare_the_checkpoint() {
-    let bench = Bench::new();
-    fs::write(
-        bench.path("options.json"),
-        OPTIONS.replace('{', r#"{"learning_rate": 1.0, "beta1": 0.0, "#).replace("\"epochs\": 5", "\"epochs\": 1"),
-    )
-    .unwrap();
-    bench.done("out", &[]);
-    // A weight that is no number, in a checkpoint that is whole: stands for a training gone wrong.
-    let folder = bench.path("out/checkpoints");
-    let path = folder.join("step-00000008.safetensors");
+/// Ends epochs 1 and 2, and then makes weights of the checkpoint of step 16 so large that logits overflow: stands for a training gone
+/// wrong. The card says that the checkpoint of step `best` is the best one.
+fn gone_wrong(bench: &Bench, out: &str, best: u64) {
+    fs::write(bench.path("options.json"), OPTIONS.replace("\"epochs\": 5", "\"epochs\": 2")).unwrap();
+    bench.done(out, &[]);
+    let path = bench.path(out).join("checkpoints/step-00000016.safetensors");
     let mut bytes = fs::read(&path).unwrap();
-    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let at = weights_begin(&bytes[8..8 + header]) + 8 + header;
-    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
-    fs::write(&path, &bytes).unwrap();
-    let card = fs::read_to_string(path.with_extension("json")).unwrap();
-    let mut card: serde_json::Value = serde_json::from_str(&card).unwrap();
-    card["tensors"] = Digest::of(&bytes).to_string().into();
-    fs::write(path.with_extension("json"), card.to_string()).unwrap();
-    let options = fs::read_to_string(bench.path("options.json")).unwrap();
-    fs::write(bench.path("options.json"), options.replace("\"epochs\": 1", "\"epochs\": 2")).unwrap();
-    let output = bench.train("out", &[]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let Some(Event::Error { message, hint }) = events(&output).pop() else { panic!("no error event") };
-    assert!(
-        message.contains("no longer a number") && hint.contains("step 8 is kept") && hint.contains("learning_rate"),
-        "{message} / {hint}"
-    );
-    assert_eq!(newest(&bench.path("out")), "step-00000008");
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let table: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let at = |end: usize| table["discriminator.main.8.weight"]["data_offsets"][end].as_u64().unwrap() as usize + 8 + length;
+    for number in bytes[at(0)..at(1)].chunks_exact_mut(4) {
+        number.copy_from_slice(&3e38f32.to_le_bytes());
+    }
+    rewrite(&path, &bytes, |card| card["best"] = serde_json::json!({"step": best, "score": null}));
+    fs::write(bench.path("options.json"), OPTIONS).unwrap();
 }
 
-/// Where the numbers of the generator's first weights begin among the tensors, by the file's own table.
-fn weights_begin(table: &[u8]) -> usize {
-    let table: serde_json::Value = serde_json::from_slice(table).unwrap();
-    table["generator.main.0.weight"]["data_offsets"][0].as_u64().unwrap() as usize
+/// Other tensors for a checkpoint, and a card that names them.
+fn rewrite(path: &Path, bytes: &[u8], change: impl FnOnce(&mut serde_json::Value)) {
+    fs::write(path, bytes).unwrap();
+    let card = fs::read_to_string(path.with_extension("json")).unwrap();
+    let mut card: serde_json::Value = serde_json::from_str(&card).unwrap();
+    card["tensors"] = Digest::of(bytes).to_string().into();
+    change(&mut card);
+    fs::write(path.with_extension("json"), card.to_string()).unwrap();
+}
+
+fn alarms(events: &[Event]) -> Vec<String> {
+    events.iter().filter_map(|event| if let Event::Alarm { action, .. } = event { Some(action.clone()) } else { None }).collect()
+}
+
+#[test]
+fn a_training_that_breaks_down_goes_back_to_the_best_checkpoint_however_often_it_is_killed() {
+    let bench = Bench::new();
+    gone_wrong(&bench, "whole", 8);
+    gone_wrong(&bench, "killed", 8);
+    let said = bench.done("whole", &[]);
+    assert_eq!(resumed_from(&said), Some(16));
+    assert_eq!(alarms(&said), ["going back to step 8 with half of the learning rate and more changes to the pictures (1 of 2)"]);
+    assert!(matches!(said.last(), Some(Event::Done { status: Status::Done, steps: 40, .. })));
+    // After the alarm the changes are there that a rollback brings.
+    let augment: Vec<bool> = bench.stats("whole").lines().map(|line| line.contains("\"augment\":0.30")).collect();
+    assert_eq!(augment, [false, true, true, true, true], "{}", bench.stats("whole"));
+    // The checkpoint that is saved after going back is the first; it is killed after the next but one.
+    let killed = bench.interrupt("killed", &[], is_checkpoint, 3, kill);
+    assert_eq!(alarms(&killed).len(), 1);
+    assert_eq!(alarms(&bench.done("killed", &[])).len(), 0);
+    bench.assert_same("whole", "killed");
+}
+
+#[test]
+fn a_training_that_breaks_down_again_and_again_stops_and_says_so() {
+    let bench = Bench::new();
+    // The best there is is the one gone wrong itself.
+    gone_wrong(&bench, "out", 16);
+    let output = bench.train("out", &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = events(&output);
+    assert_eq!(alarms(&said).len(), 2, "{said:?}");
+    let Some(Event::Error { message, hint }) = said.last() else { panic!("no error event") };
+    assert!(message.contains("although it went back twice") && message.contains("no longer a number"), "{message}");
+    assert!(hint.contains("learning_rate") && hint.contains("is kept"), "{hint}");
+    assert!(bench.path("out/checkpoints").join(format!("{}.safetensors", newest(&bench.path("out")))).exists());
+}
+
+#[test]
+fn a_full_disk_costs_what_came_after_the_last_checkpoint() {
+    let bench = Bench::new();
+    bench.done("whole", &[]);
+    let size = fs::metadata(bench.path("whole/checkpoints/step-00000040.safetensors")).unwrap().len();
+    // Room for two checkpoints and a half, on a disk of its own that goes when the commands are done.
+    let room = size * 5 / 2;
+    let trainer = bench.train("small/out", &[]);
+    let words: Vec<String> =
+        std::iter::once(trainer.get_program()).chain(trainer.get_args()).map(|word| word.to_str().unwrap().to_owned()).collect();
+    let script = r#"mount -t tmpfs -o size=$ROOM tmpfs "$SMALL" || exit 77; "$@"; code=$?; cp -r "$SMALL/out" "$KEPT"; exit $code"#;
+    fs::create_dir(bench.path("small")).unwrap();
+    let output = Command::new("unshare")
+        .args(["-rm", "sh", "-c", script, "sh"])
+        .args(words)
+        .env("ROOM", room.to_string())
+        .env("SMALL", bench.path("small"))
+        .env("KEPT", bench.path("kept"))
+        .output();
+    let output = match output {
+        Ok(output) if output.status.code() != Some(77) && !output.stdout.is_empty() => output,
+        _ => {
+            println!("skipped: no small disk can be mounted here");
+            return;
+        }
+    };
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let Some(Event::Error { message, hint }) = events(&output).pop() else { panic!("no error event") };
+    assert!(message.contains("No space left") && hint.contains("the checkpoint of step 16 is kept"), "{message} / {hint}");
+    // With room again it goes on from there, and ends as if nothing had been.
+    assert_eq!(resumed_from(&bench.done("kept", &[])), Some(16));
+    bench.assert_same("whole", "kept");
+}
+
+#[test]
+fn when_its_time_is_up_it_saves_and_can_go_on() {
+    let bench = Bench::new();
+    bench.done("whole", &[]);
+    let said = bench.done("timed", &["--time-budget", "0.0005"]);
+    let Some(Event::Done { status: Status::Stopped, steps, .. }) = said.last() else { panic!("{:?}", said.last()) };
+    assert!(*steps < 40 && matches!(said[said.len() - 2], Event::Checkpoint { step, .. } if step == *steps));
+    assert_eq!(resumed_from(&bench.done("timed", &[])), Some(*steps));
+    bench.assert_same("whole", "timed");
+}
+
+#[test]
+fn a_checkpoint_of_the_first_format_is_taken_up() {
+    let bench = Bench::new();
+    bench.done("out", &[]);
+    let folder = bench.path("out/checkpoints");
+    let path = folder.join("step-00000040.safetensors");
+    // As the first version wrote it: no average, no probability, four sums.
+    let bytes = fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let table: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let (mut old, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, mut entry) in table.into_iter().filter(|(name, _)| !name.starts_with("ema.") && name != "augment_probability") {
+        if name != "__metadata__" {
+            let at = |place: usize| entry["data_offsets"][place].as_u64().unwrap() as usize + 8 + length;
+            let mut range = at(0)..at(1);
+            if name == "epoch_sums" {
+                range.end = range.start + 32;
+                entry["shape"] = serde_json::json!([4]);
+            }
+            let begin = data.len();
+            data.extend(&bytes[range]);
+            entry["data_offsets"] = serde_json::json!([begin, data.len()]);
+        }
+        old.insert(name, entry);
+    }
+    let mut table = serde_json::to_vec(&old).unwrap();
+    table.resize(table.len().next_multiple_of(8), b' ');
+    let bytes = [&(table.len() as u64).to_le_bytes()[..], &table, &data].concat();
+    rewrite(&path, &bytes, |card| {
+        card["format"] = 1.into();
+        card["options"] = serde_json::json!({"preset": "dcgan", "loss": "bce", "epochs": 5, "batch": 8, "max_images": 0, "learning_rate": 0.0002,
+            "beta1": 0.5, "beta2": 0.999, "latent": 16, "width": 8, "flip": true, "device": "cpu", "checkpoint_every": 1,
+            "keep_checkpoints": 3, "samples": 9});
+        for later in ["best", "rollbacks"] {
+            card.as_object_mut().unwrap().remove(later);
+        }
+    });
+    fs::write(bench.path("options.json"), OPTIONS.replace("\"epochs\": 5", "\"epochs\": 6")).unwrap();
+    let output = bench.train("out", &[]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("an earlier version"));
+    let said = events(&output);
+    assert_eq!(resumed_from(&said), Some(40));
+    assert!(matches!(said.last(), Some(Event::Done { status: Status::Done, steps: 48, .. })));
 }
 
 #[test]
@@ -333,6 +469,17 @@ fn doctor() -> serde_json::Value {
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     assert!(child.wait().unwrap().success());
     serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn the_bench_measures_a_step() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_catgen-train"));
+    command.args(["bench", "--side", "32", "--seconds", "0.1", "--threads", "1", "--options"]);
+    let output = command.arg(r#"{"width": 8, "batch": 4, "device": "cpu"}"#).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (images, milliseconds) = (found["images_per_second"].as_f64().unwrap(), found["ms_per_step"].as_f64().unwrap());
+    assert!((images * milliseconds / 4000.0 - 1.0).abs() < 1e-6 && found["steps"].as_u64().unwrap() > 0, "{found}");
 }
 
 #[test]

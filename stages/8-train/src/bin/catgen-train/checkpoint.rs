@@ -1,12 +1,18 @@
 //! Checkpoints: everything a training needs to go on as if it had never stopped.
 //!
 //! ```text
-//! checkpoints/step-00001234.safetensors   both networks, their running statistics, Adam's moments, the epoch's sums
+//! checkpoints/step-00001234.safetensors   both networks, their running statistics, Adam's moments, the averaged generator (`ema.`), the
+//!                                         probability of changes, the epoch's sums
 //! checkpoints/step-00001234.json          the card: what it is, and the digest of the tensors
 //! ```
 //!
 //! The card is written last: tensors without a card, or with a card that names another digest, are no checkpoint. Random
 //! numbers and the order of the pictures follow from seed and step, so they are not in it.
+//!
+//! Kept are the newest ones and the best one, which a training in trouble goes back to.
+//!
+//! Formats: 1 had neither average nor probability and four sums; it is read, and goes on with other random numbers than the version that
+//! wrote it would have drawn.
 
 use std::{
     borrow::Cow,
@@ -22,10 +28,10 @@ use safetensors::{Dtype, SafeTensors, View, serialize};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::{error::Failure, record};
+use crate::{alarm::Best, error::Failure, record};
 
 /// The version of the card and of the tensors' names; a reader refuses a later one.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// What a checkpoint says of itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +55,12 @@ pub(crate) struct Card {
     pub(crate) seconds: f64,
     /// The last epoch's.
     pub(crate) metrics: Option<Measures>,
+    /// The best checkpoint at that time, which may be this one.
+    #[serde(default)]
+    pub(crate) best: Option<Best>,
+    /// How often the training went back to an earlier checkpoint.
+    #[serde(default)]
+    pub(crate) rollbacks: u64,
     /// The version of libtorch and the device that made it.
     pub(crate) libtorch: String,
     pub(crate) device: String,
@@ -94,19 +106,36 @@ pub(crate) fn save(folder: &Path, mut card: Card, tensors: impl IntoIterator<Ite
     let about = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
     let bytes = serialize(tensors, Some(about)).map_err(io::Error::other)?;
     card.tensors = Digest::of(&bytes);
-    let path = folder.join(format!("step-{:08}.safetensors", card.step));
+    let path = card_path(folder, card.step).with_extension("safetensors");
     record::write(&path, &bytes)?;
     record::write(&path.with_extension("json"), &serde_json::to_vec_pretty(&card)?)?;
     File::open(folder)?.sync_all()?;
     Ok(path)
 }
 
-/// Removes all but the newest `keep` checkpoints, cards first, and what a killed trainer left half-written.
-pub(crate) fn prune(folder: &Path, keep: u64) -> io::Result<()> {
-    let mut cards = cards(folder)?;
-    let gone = cards.split_off(cards.len().min(keep as usize));
-    gone.iter().try_for_each(fs::remove_file)?;
-    let kept: Vec<PathBuf> = cards.into_iter().flat_map(|card| [card.with_extension("safetensors"), card]).collect();
+/// Removes all but the newest `keep` checkpoints and that of step `best`, cards first, and what a killed trainer left half-written.
+pub(crate) fn prune(folder: &Path, keep: u64, best: Option<u64>) -> io::Result<()> {
+    let best = best.map(|step| card_path(folder, step));
+    keep_only(folder, |place, card| place < keep as usize || best.as_deref() == Some(card))
+}
+
+/// Removes every checkpoint of a later step than `step`, cards first and the newest first: whenever that is interrupted, what is left is a
+/// training that is about to be taken back.
+pub(crate) fn take_back(folder: &Path, step: u64) -> io::Result<()> {
+    let last = card_path(folder, step);
+    keep_only(folder, |_, card| card <= last.as_path())
+}
+
+fn card_path(folder: &Path, step: u64) -> PathBuf {
+    folder.join(format!("step-{step:08}.json"))
+}
+
+/// Removes the checkpoints that `keep` does not want, asked with their place, the newest first, and their card.
+fn keep_only(folder: &Path, keep: impl Fn(usize, &Path) -> bool) -> io::Result<()> {
+    let (cards, gone): (Vec<_>, Vec<_>) = cards(folder)?.into_iter().enumerate().partition(|(place, card)| keep(*place, card));
+    gone.iter().try_for_each(|(_, card)| fs::remove_file(card))?;
+    let cards = cards.into_iter().map(|(_, card)| card);
+    let kept: Vec<PathBuf> = cards.flat_map(|card| [card.with_extension("safetensors"), card]).collect();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("step-"));
@@ -127,6 +156,11 @@ pub(crate) fn latest(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Opti
         }
     }
     Ok(None)
+}
+
+/// The checkpoint of that step, if it is there and whole.
+pub(crate) fn at_step(folder: &Path, step: u64) -> Option<Checkpoint> {
+    read(&card_path(folder, step)).ok()
 }
 
 /// The checkpoint at `path`: its card, its tensors, the folder it lies in, or the training's folder.
@@ -256,6 +290,8 @@ mod tests {
             images_seen: 9,
             seconds: 0.5,
             metrics: None,
+            best: None,
+            rollbacks: 0,
             libtorch,
             device,
             tensors,
@@ -316,22 +352,30 @@ mod tests {
     fn a_card_of_a_later_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         saved(folder.path(), &[1]);
-        fs::write(folder.path().join("step-00000002.json"), r#"{"format": 2}"#).unwrap();
-        assert!(latest(folder.path(), &mut |_| panic!()).unwrap_err().to_string().contains("format 2"));
+        fs::write(folder.path().join("step-00000002.json"), r#"{"format": 3}"#).unwrap();
+        assert!(latest(folder.path(), &mut |_| panic!()).unwrap_err().to_string().contains("format 3"));
     }
 
     #[test]
-    fn only_the_newest_are_kept() {
+    fn only_the_newest_and_the_best_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         saved(folder.path(), &[9, 10, 100, 11]);
         for left in ["step-00000012.safetensors", "step-00000012.json.part"] {
             fs::write(folder.path().join(left), "").unwrap();
         }
-        prune(folder.path(), 2).unwrap();
-        let mut names: Vec<String> =
-            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        assert_eq!(names, ["step-00000011.json", "step-00000011.safetensors", "step-00000100.json", "step-00000100.safetensors"]);
+        prune(folder.path(), 2, Some(9)).unwrap();
+        let names = || {
+            let mut names: Vec<String> =
+                fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let expected = |steps: &[u64]| -> Vec<String> {
+            steps.iter().flat_map(|step| ["json", "safetensors"].map(|end| format!("step-{step:08}.{end}"))).collect()
+        };
+        assert_eq!(names(), expected(&[9, 11, 100]));
+        take_back(folder.path(), 11).unwrap();
+        assert_eq!(names(), expected(&[9, 11]));
     }
 
     #[test]

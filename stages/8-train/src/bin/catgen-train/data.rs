@@ -9,10 +9,7 @@ use catgen_api::Digest;
 use catgen_train::npy;
 use tch::{Device, Kind, Tensor};
 
-use crate::{
-    error::Failure,
-    rng::{self, Purpose},
-};
+use crate::{error::Failure, rng};
 
 /// The sides for which there are networks.
 const SIDES: [u64; 4] = [32, 64, 128, 256];
@@ -40,7 +37,7 @@ impl Dataset {
         if header.height != side || !SIDES.contains(&side) {
             return Err(Failure::unfit(
                 format!(
-                    "the dataset {}: its pictures are {side} × {} pixels, and the preset dcgan has networks for squares of 32, 64, 128 and 256",
+                    "the dataset {}: its pictures are {side} × {} pixels, and there are networks for squares of 32, 64, 128 and 256",
                     path.display(),
                     header.height
                 ),
@@ -65,6 +62,18 @@ impl Dataset {
         Ok(Self { pictures, digest, len: header.images, side })
     }
 
+    /// Pictures of noise, in no file: for measurements and tests.
+    pub(crate) fn noise(len: u64, side: u64, device: Device) -> Self {
+        let pictures = Tensor::randint(256, [len as i64, 3, side as i64, side as i64], (Kind::Uint8, device)); // [N, 3, S, S]
+        Self { pictures, digest: Digest::of(b""), len, side }
+    }
+
+    /// The same on another device.
+    #[cfg(test)]
+    pub(crate) fn on(self, device: Device) -> Self {
+        Self { pictures: self.pictures.to_device(device), ..self }
+    }
+
     /// The order in which an epoch looks at the pictures: [N] places.
     pub(crate) fn order(&self, seed: u64, epoch: u64) -> Tensor {
         Tensor::from_slice(&rng::order(seed, epoch, self.len)).to_device(self.pictures.device())
@@ -75,22 +84,24 @@ impl Dataset {
         self.pictures.index_select(0, places)
     }
 
-    /// The pictures at `places` ([B]), in −1..1: [B, 3, S, S].
-    pub(crate) fn batch(&self, places: &Tensor) -> Tensor {
-        self.bytes(places).to_kind(Kind::Float) * (2.0 / 255.0) - 1.0
+    /// The pictures at `places` ([B]), in −1..1, each mirrored with probability 1/2 if `flip`: [B, 3, S, S].
+    pub(crate) fn batch(&self, places: &Tensor, flip: bool) -> Tensor {
+        let bytes = self.bytes(places);
+        let bytes = if flip { mirrored(&bytes) } else { bytes };
+        bytes.to_kind(Kind::Float) * (2.0 / 255.0) - 1.0
     }
 }
 
-/// Mirrors each picture of [B, 3, S, S] with probability 1/2, as drawn for that step.
-pub(crate) fn mirror(pictures: &Tensor, seed: u64, step: u64) -> Tensor {
-    let draw = || Tensor::rand([pictures.size()[0], 1, 1, 1], (Kind::Float, pictures.device()));
-    let mirrored = rng::seeded(seed, Purpose::Flip, step, draw).lt(0.5); // [B, 1, 1, 1]
+/// Each picture of [B, 3, S, S] mirrored with probability 1/2.
+fn mirrored(pictures: &Tensor) -> Tensor {
+    let mirrored = Tensor::rand([pictures.size()[0], 1, 1, 1], (Kind::Float, pictures.device())).lt(0.5); // [B, 1, 1, 1]
     pictures.flip([3]).where_self(&mirrored, pictures)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::Purpose;
 
     fn file(shape: &str, bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -117,7 +128,7 @@ mod tests {
         let (_folder, path) = file("(4, 3, 32, 32)", &bytes);
         let data = Dataset::open(&path, Digest::of_file(&path).unwrap(), Device::Cpu).unwrap();
         assert_eq!((data.len, data.side), (4, 32));
-        let batch = data.batch(&Tensor::from_slice(&[2i64, 0]));
+        let batch = data.batch(&Tensor::from_slice(&[2i64, 0]), false);
         assert_eq!(batch.size(), [2, 3, 32, 32]);
         let numbers = Vec::<f32>::try_from(batch.reshape([-1])).unwrap();
         assert!(numbers[side..].iter().all(|number| *number == -1.0));
@@ -139,7 +150,8 @@ mod tests {
     #[test]
     fn about_half_of_the_pictures_are_mirrored_and_nothing_else_happens_to_them() {
         let pictures = rng::noise(1, 0, 64, 12, Device::Cpu).view([64, 3, 2, 2]);
-        let mirrored = mirror(&pictures, 1, 1);
+        let draw = || rng::seeded(1, Purpose::Step, 1, || mirrored(&pictures));
+        let mirrored = draw();
         let count = (0..64)
             .filter(|&at| {
                 let (before, after) = (pictures.get(at), mirrored.get(at));
@@ -148,6 +160,6 @@ mod tests {
             })
             .count();
         assert!((16..=48).contains(&count), "{count} of 64");
-        assert_eq!(mirrored, mirror(&pictures, 1, 1));
+        assert_eq!(mirrored, draw());
     }
 }

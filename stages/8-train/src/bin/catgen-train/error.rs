@@ -7,6 +7,9 @@ use catgen_train::Event;
 /// What to do when libtorch fails: memory is what it runs out of.
 pub(crate) const MEMORY_HINT: &str = "if memory ran out, try a smaller batch or width";
 
+/// What to do when a training went wrong.
+pub(crate) const TROUBLE_HINT: &str = "train again into another folder with a smaller learning_rate or a larger batch";
+
 /// An end that is not a good one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -17,6 +20,12 @@ pub(crate) enum Failure {
         message: String,
         /// What to do.
         hint: String,
+    },
+    /// The training went wrong, and may be taken back to an earlier checkpoint. Exit status 1.
+    #[error("{message}")]
+    Trouble {
+        /// What was found.
+        message: String,
     },
     /// Anything else: exit status 1.
     #[error("{message}")]
@@ -48,14 +57,17 @@ impl Failure {
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::Unfit { .. } => 2,
-            Self::Broken { .. } => 1,
+            Self::Broken { .. } | Self::Trouble { .. } => 1,
         }
     }
 
     /// The last line on standard output.
     pub(crate) fn event(&self) -> Event {
-        let (Self::Unfit { message, hint } | Self::Broken { message, hint }) = self;
-        Event::Error { message: message.clone(), hint: hint.clone() }
+        let (message, hint) = match self {
+            Self::Unfit { message, hint } | Self::Broken { message, hint } => (message, hint.as_str()),
+            Self::Trouble { message } => (message, TROUBLE_HINT),
+        };
+        Event::Error { message: message.clone(), hint: hint.to_owned() }
     }
 }
 

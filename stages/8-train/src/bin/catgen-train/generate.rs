@@ -14,7 +14,7 @@ use crate::{
     checkpoint, device,
     error::Failure,
     grid,
-    network::Network,
+    network::{self, Network},
     rng::{self, Purpose},
 };
 
@@ -43,10 +43,12 @@ pub(crate) fn generate(order: &Order) -> Result<Event, Failure> {
     }
     let device = device::choose(order.device)?;
     let checkpoint = checkpoint::open(&order.checkpoint, &mut |warning| eprintln!("warning: {warning}"))?;
-    let options = checkpoint.card.options()?;
-    let generator = Network::generator(options.latent, options.width, checkpoint.card.side, device);
-    for (name, mut view) in generator.by_name(&generator.flat).chain(generator.statistics()) {
-        checkpoint.restore(&format!("generator.{name}"), &mut view)?;
+    let options = checkpoint.card.options()?.resolved();
+    let generator = network::generator(&options, checkpoint.card.side, device);
+    // The averaged generator draws better than the one that is still moving; a checkpoint may be without it.
+    let averaged = checkpoint.tensors.keys().any(|name| name.starts_with("ema."));
+    for (name, mut view) in generator.tensors(if averaged { "ema" } else { "generator" }) {
+        checkpoint.restore(&name, &mut view)?;
     }
 
     let write = |path: &Path, picture: &Picture| grid::write(path, picture).map_err(|error| Failure::file("write", path, &error));
@@ -75,6 +77,6 @@ pub(crate) fn generate(order: &Order) -> Result<Event, Failure> {
 /// Drawn alone, because libtorch may choose other kernels, which round otherwise, for other sizes of batch.
 fn draw(generator: &Network, seed: u64, latent: u64, device: Device) -> Tensor {
     let numbers = rng::normals(seed, Purpose::Picture, 0, latent as usize);
-    let z = Tensor::from_slice(&numbers).view([1, latent as i64, 1, 1]).to_device(device); // [1, Z, 1, 1]
+    let z = Tensor::from_slice(&numbers).view([1, latent as i64]).to_device(device); // [1, Z]
     grid::draw(generator, &z)
 }

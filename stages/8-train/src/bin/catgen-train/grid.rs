@@ -20,13 +20,13 @@ pub(crate) fn to_bytes(pictures: &Tensor) -> Tensor {
     ((pictures + 1.0) * 127.5).round().clamp(0, 255).to_kind(Kind::Uint8).to_device(Device::Cpu)
 }
 
-/// The latents of a training's grids: [count, latent, 1, 1], the same for every epoch and after every restart.
+/// The latents of a training's grids: [count, latent], the same for every epoch and after every restart.
 pub(crate) fn latents(seed: u64, count: u64, latent: u64, device: Device) -> Tensor {
     let numbers: Vec<f32> = (0..count).flat_map(|place| rng::normals(seed, Purpose::Grid, place, latent as usize)).collect();
-    Tensor::from_slice(&numbers).view([count as i64, latent as i64, 1, 1]).to_device(device)
+    Tensor::from_slice(&numbers).view([count as i64, latent as i64]).to_device(device)
 }
 
-/// What the generator makes of `latents` ([N, Z, 1, 1]): bytes, [N, 3, S, S].
+/// What the generator makes of `latents` ([N, Z]): bytes, [N, 3, S, S].
 pub(crate) fn draw(generator: &Network, latents: &Tensor) -> Tensor {
     let draw = |part: &Tensor| to_bytes(&generator.forward(part, Mode::Eval));
     let parts: Vec<Tensor> = tch::no_grad(|| latents.split(AT_ONCE as i64, 0).iter().map(draw).collect());

@@ -1,11 +1,11 @@
 //! `Learner`: a network with its optimiser, and both by name for checkpoints.
 
-use catgen_train::TrainOptions;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::{
     adam::Adam,
     checkpoint::Checkpoint,
+    dials::{Dials, Schedule},
     error::Failure,
     network::{Mode, Network},
 };
@@ -21,8 +21,8 @@ pub(crate) struct Learner {
 
 impl Learner {
     /// A player before its first step.
-    pub(crate) fn new(name: &'static str, network: Network, options: &TrainOptions) -> Self {
-        let adam = Adam::new(&network.flat, options);
+    pub(crate) fn new(name: &'static str, network: Network, schedule: &Schedule) -> Self {
+        let adam = Adam::new(&network.flat, schedule);
         Self { name, network, adam }
     }
 
@@ -31,10 +31,16 @@ impl Learner {
         self.network.forward(input, mode)
     }
 
-    /// One step of Adam, the `t`-th counted from 1, down the gradient of `loss`.
-    pub(crate) fn descend(&mut self, loss: &Tensor, t: u64) {
-        let gradient = self.network.gradient(loss); // [P]
-        self.adam.step(&mut self.network.flat, &gradient, t);
+    /// Gathers the gradient of `loss`; `keep` says that what led to the loss is still needed.
+    pub(crate) fn gather(&mut self, loss: &Tensor, keep: bool) {
+        let _ = self.network.gradient(loss, keep); // [P]
+    }
+
+    /// One step of Adam down the gradient that was gathered last.
+    pub(crate) fn step(&mut self, dials: &Dials) {
+        let (parameters, gradient) = self.network.parameters_and_gradient(); // [P], [P]
+        self.adam.step(parameters, gradient, dials);
+        self.network.refresh();
     }
 
     /// Whether every parameter is a number.
@@ -42,39 +48,27 @@ impl Learner {
         self.network.flat.isfinite().all().int64_value(&[]) == 1
     }
 
+    /// As before the first step, with the first weights of that seed.
+    pub(crate) fn begin(&mut self, seed: u64, number: u64) {
+        self.network.initialise(seed, number);
+        for moment in [&mut self.adam.m, &mut self.adam.v] {
+            let _ = moment.zero_();
+        }
+    }
+
     /// Everything it knows, as views by name.
     pub(crate) fn tensors(&self) -> Vec<(String, Tensor)> {
         let (network, adam, player) = (&self.network, &self.adam, self.name);
-        let weights = network.by_name(&network.flat).chain(network.statistics()).map(|(name, view)| (format!("{player}.{name}"), view));
         let moments = [("m", &adam.m), ("v", &adam.v)]
             .into_iter()
             .flat_map(|(moment, flat)| network.by_name(flat).map(move |(name, view)| (format!("adam.{moment}.{player}.{name}"), view)));
-        weights.chain(moments).collect()
+        network.tensors(player).into_iter().chain(moments).collect()
     }
 
     /// Takes over what a checkpoint knows.
     pub(crate) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
-        self.tensors().into_iter().try_for_each(|(name, mut view)| checkpoint.restore(&name, &mut view))
-    }
-}
-
-/// The sums of a step's losses and beliefs over an epoch, kept on the device: reading them is what costs time.
-#[derive(Debug)]
-pub(crate) struct Sums(pub(crate) Tensor);
-
-impl Sums {
-    /// Of nothing yet.
-    pub(crate) fn zero(device: tch::Device) -> Self {
-        Self(Tensor::zeros([4], (Kind::Double, device)))
-    }
-
-    /// Adds a step's L_D, L_G, mean σ(D(x)) and mean σ(D(G(z))).
-    pub(crate) fn add(&mut self, step: &[Tensor; 4]) {
-        let _ = self.0.g_add_(&Tensor::stack(step, 0).detach()); // [4]
-    }
-
-    /// Waits for the device and reads them.
-    pub(crate) fn read(&self) -> [f64; 4] {
-        Vec::<f64>::try_from(&self.0).expect("four numbers of 64 bits").try_into().expect("there are four sums")
+        self.tensors().into_iter().try_for_each(|(name, mut view)| checkpoint.restore(&name, &mut view))?;
+        self.network.refresh();
+        Ok(())
     }
 }

@@ -6,26 +6,38 @@
 //! | module | what |
 //! |---|---|
 //! | `train` | the loop, and what is around it |
-//! | `learner`, `network`, `adam`, `loss` | the two players |
+//! | `players` | one step of the game; eager, or recorded as a CUDA graph |
+//! | `learner`, `network`, `adam` | a player: its layers and how it learns |
+//! | `loss`, `penalty`, `augment` | what the two play for, and what the discriminator is shown |
+//! | `dials` | what changes from step to step |
+//! | `alarm` | what is wrong, and what follows |
 //! | `data`, `rng` | what goes in: pictures and random numbers |
 //! | `checkpoint`, `record`, `grid` | what comes out: files |
 //! | `generate` | pictures from a checkpoint |
-//! | `device`, `error` | where it runs, how it fails |
+//! | `bench` | what a step costs here |
+//! | `device`, `shim`, `error` | where it runs, what `tch` lacks, how it fails |
 //!
 //! What it refuses to do: touch pictures other than the packed ones. Cleaning, cropping and augmenting are other stages.
 
 mod adam;
+mod alarm;
+mod augment;
+mod bench;
 mod checkpoint;
 mod data;
 mod device;
+mod dials;
 mod error;
 mod generate;
 mod grid;
 mod learner;
 mod loss;
 mod network;
+mod penalty;
+mod players;
 mod record;
 mod rng;
+mod shim;
 mod train;
 
 use std::{
@@ -45,7 +57,7 @@ use catgen_train::{Device, Event, TrainOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::{error::Failure, generate::Order, train::Job};
+use crate::{bench::Task, error::Failure, generate::Order, train::Job};
 
 #[derive(Debug, Parser)]
 #[command(name = "catgen-train", version = concat!(env!("CARGO_PKG_VERSION"), ", with libtorch ", env!("CATGEN_LIBTORCH_VERSION")))]
@@ -77,6 +89,9 @@ enum Command {
         /// Threads to compute on; as many as the machine has where nothing is said
         #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
         threads: Option<u16>,
+        /// Stop, with a checkpoint to go on from, after so many minutes; instead of the option `time_budget`
+        #[arg(long, value_name = "MINUTES", value_parser = minutes)]
+        time_budget: Option<f64>,
         /// Stop, with a checkpoint, when standard input says so or closes: it closes when the engine dies
         #[arg(long)]
         supervised: bool,
@@ -101,6 +116,21 @@ enum Command {
         /// Where to compute
         #[arg(long, value_enum, default_value = "auto")]
         device: DeviceWord,
+        /// Threads to compute on; as many as the machine has where nothing is said
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+        threads: Option<u16>,
+    },
+    /// Measure how fast a step of training is on this machine; prints JSON
+    Bench {
+        /// The options of the training: a JSON object, inline
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        options: String,
+        /// The side of the pictures
+        #[arg(long, default_value_t = 64)]
+        side: u64,
+        /// How long to measure
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
         /// Threads to compute on; as many as the machine has where nothing is said
         #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
         threads: Option<u16>,
@@ -151,7 +181,7 @@ fn run(command: Command, cuda_error: Option<String>, stop: &Arc<AtomicBool>) -> 
         }
     };
     match command {
-        Command::Train { dataset, dataset_digest: digest, options, seed, out, threads, supervised } => {
+        Command::Train { dataset, dataset_digest: digest, options, seed, out, threads, time_budget, supervised } => {
             stop_on_signal(stop)?;
             if supervised {
                 stop_on_input(stop);
@@ -159,9 +189,10 @@ fn run(command: Command, cuda_error: Option<String>, stop: &Arc<AtomicBool>) -> 
             set_threads(threads);
             let text = fs::read_to_string(&options)
                 .map_err(|error| Failure::unfit(format!("cannot read the options {}: {error}", options.display()), "give a JSON file"))?;
-            let options = TrainOptions::from_json(&text).map_err(|error| {
+            let mut options = TrainOptions::from_json(&text).map_err(|error| {
                 Failure::unfit(format!("the options {}: {error}", options.display()), "correct the `train` stage in pipeline.toml")
             })?;
+            options.time_budget = time_budget.unwrap_or(options.time_budget);
             train::train(&Job { options, seed, dataset, digest, out }, &mut say, stop)
         }
         Command::Generate { checkpoint, seed, count, out, grid, device, threads } => {
@@ -174,9 +205,15 @@ fn run(command: Command, cuda_error: Option<String>, stop: &Arc<AtomicBool>) -> 
             say(&generate::generate(&Order { checkpoint, seed, count, out, grid, device })?);
             Ok(())
         }
+        Command::Bench { options, side, seconds, threads } => {
+            set_threads(threads);
+            let options = TrainOptions::from_json(&options)
+                .map_err(|error| Failure::unfit(format!("the options: {error}"), "give a JSON object, such as {\"batch\": 128}"))?;
+            print(&bench::bench(&Task { options, side, seconds })?)
+        }
         Command::Doctor => {
             let cuda = tch::Cuda::is_available();
-            let report = json!({
+            print(&json!({
                 "catgen_train": env!("CARGO_PKG_VERSION"),
                 "libtorch": device::LIBTORCH,
                 "cuda": cuda,
@@ -185,11 +222,15 @@ fn run(command: Command, cuda_error: Option<String>, stop: &Arc<AtomicBool>) -> 
                 "cudnn": cuda && tch::Cuda::cudnn_is_available(),
                 "cuda_error": cuda_error,
                 "threads": tch::get_num_threads(),
-            });
-            io::Write::write_all(&mut io::stdout(), format!("{report}\n").as_bytes())
-                .map_err(|error| Failure::broken(format!("cannot print: {error}"), "look where the output goes"))
+            }))
         }
     }
+}
+
+/// One line of JSON on standard output.
+fn print(report: &serde_json::Value) -> Result<(), Failure> {
+    io::Write::write_all(&mut io::stdout(), format!("{report}\n").as_bytes())
+        .map_err(|error| Failure::broken(format!("cannot print: {error}"), "look where the output goes"))
 }
 
 /// Makes the threads of libgomp sleep while they wait for one another, where nobody said otherwise.
@@ -205,6 +246,11 @@ fn wait_asleep() {
         let error = process::Command::new(program).args(env::args_os().skip(1)).env(POLICY, "PASSIVE").exec();
         eprintln!("warning: cannot set {POLICY}: {error}");
     }
+}
+
+/// A number of minutes above 0.
+fn minutes(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|minutes: &f64| *minutes > 0.0 && minutes.is_finite()).ok_or("expected minutes, such as 90 or 0.5".to_owned())
 }
 
 fn set_threads(threads: Option<u16>) {

@@ -1,74 +1,38 @@
 //! `Network`: a stack of layers whose parameters all lie in one buffer.
 //!
-//! One buffer means that Adam is a handful of kernels and a checkpoint knows every number. The layers see views of it.
-//! The two networks are those of DCGAN (Radford et al., arXiv 1511.06434) with the widths of PyTorch's tutorial, a layer
-//! more or less for every doubling of the side; parameters carry the names they have there (`main.0.weight`).
+//! One buffer means that Adam is a handful of kernels, that a running mean of all weights (EMA) is one, and that a checkpoint
+//! knows every number. The layers see views of it. What the layers are is a table, written by the presets:
+//!
+//! | file | pair of networks |
+//! |---|---|
+//! | `network/dcgan.rs` | `dcgan`, and the tutorial's names for its parameters |
+//! | `network/dcgan_keras.rs` | `dcgan-keras` |
+//! | `network/r3gan.rs` | `r3gan-s` |
+//! | `network/layer.rs` | the kinds of layers and what each computes |
+//!
+//! Latents are [B, Z] for every preset, pictures [B, 3, S, S] in −1..1, logits [B].
 
+mod dcgan;
+mod dcgan_keras;
+mod layer;
+mod r3gan;
+
+use catgen_train::{Preset, TrainOptions};
 use tch::{Device, Kind, Tensor};
 
+use self::layer::{Init, Plan, Slot};
+pub(crate) use self::layer::{Layer, Op};
 use crate::rng::{self, Purpose};
-
-/// Whether convolution weights lie in memory with their channels last, as activations then do: measured 6 % faster on a CPU.
-const CHANNELS_LAST: bool = true;
-/// Every convolution's kernel is 4 × 4.
-const KERNEL: i64 = 4;
-/// What a leaky ReLU lets through of negative numbers.
-const SLOPE: f32 = 0.2;
 
 /// How a network is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Its parameters are to be trained; batch norm by the batch.
+    /// Its parameters are to be trained; batch norm by the batch; dropout drops.
     Train,
-    /// Its parameters are held: gradients pass through to its input only; batch norm by the batch.
+    /// Its parameters are held: gradients pass through to its input only; batch norm by the batch; dropout drops.
     Held,
-    /// For use: no gradients, batch norm by the running statistics.
+    /// For use: parameters held, batch norm by the running statistics, no dropout.
     Eval,
-}
-
-/// One layer; numbers are places in the network's lists.
-#[derive(Debug)]
-enum Layer {
-    /// Convolution without bias.
-    Down { weight: usize, stride: i64, padding: i64 },
-    /// Transposed convolution without bias.
-    Up { weight: usize, stride: i64, padding: i64 },
-    /// Batch norm; γ and β follow one another among the parameters, mean and variance among the statistics.
-    Norm { gamma: usize, mean: usize },
-    /// max(0, x)
-    Relu,
-    /// max(0, x) + 0.2 min(0, x)
-    LeakyRelu,
-    /// tanh x
-    Tanh,
-}
-
-/// Where one parameter lies in the buffer.
-#[derive(Debug)]
-struct Slot {
-    name: String,
-    shape: Vec<i64>,
-    begin: i64,
-}
-
-impl Slot {
-    fn len(&self) -> i64 {
-        self.shape.iter().product()
-    }
-
-    /// The parameter as a view of `flat` ([P]), in its shape.
-    fn view(&self, flat: &Tensor) -> Tensor {
-        let part = flat.narrow(0, self.begin, self.len());
-        match self.shape[..] {
-            [a, b, h, w] if CHANNELS_LAST => part.view([a, h, w, b]).permute([0, 3, 1, 2]),
-            _ => part.view(&self.shape[..]),
-        }
-    }
-
-    /// The opposite: a tensor of the parameter's shape in the order in which it lies in the buffer.
-    fn flatten(&self, tensor: &Tensor) -> Tensor {
-        if CHANNELS_LAST && self.shape.len() == 4 { tensor.permute([0, 2, 3, 1]).reshape([-1]) } else { tensor.reshape([-1]) }
-    }
 }
 
 /// A stack of layers.
@@ -78,154 +42,179 @@ pub(crate) struct Network {
     pub(crate) flat: Tensor,
     slots: Vec<Slot>,
     layers: Vec<Layer>,
-    /// Views of `flat` that gradients are wanted for.
+    /// `flat` in the numbers that convolutions compute with, where these are others; see [`Network::refresh`].
+    shadow: Option<Tensor>,
+    /// Views of `flat`, or of its shadow, that gradients are wanted for.
     trained: Vec<Tensor>,
     /// The same views, of which libtorch keeps no account.
     held: Vec<Tensor>,
-    /// Batch norm's running means and variances, by name.
+    /// Views of `flat`.
+    exact: Vec<Tensor>,
+    /// Where the gradient is gathered ([P]), and views of it.
+    gathered: Option<(Tensor, Vec<Tensor>)>,
+    /// Batch norm's running means and variances: [Q].
+    pub(crate) running: Tensor,
+    /// Views of these, by name.
     statistics: Vec<(String, Tensor)>,
-    slope: Tensor,
 }
 
-/// Collects layers before the buffer's size is known.
-#[derive(Default)]
-struct Plan {
-    layers: Vec<Layer>,
-    slots: Vec<Slot>,
-    statistics: Vec<(String, i64)>,
+/// z [B, Z] → pictures [B, 3, side, side]: the generator of the options' preset, without weights yet.
+pub(crate) fn generator(options: &TrainOptions, side: u64, device: Device) -> Network {
+    let options = options.resolved();
+    let (latent, width, side) = (options.latent as i64, options.width as i64, side as i64);
+    let plan = match options.preset {
+        Preset::Dcgan => dcgan::generator(latent, width, side),
+        Preset::DcganKeras => dcgan_keras::generator(latent, width, side),
+        Preset::R3ganS => r3gan::generator(latent, width, side),
+    };
+    Network::build(plan, device)
 }
 
-impl Plan {
-    fn slot(&mut self, name: &str, shape: Vec<i64>) -> usize {
-        let begin = self.slots.last().map_or(0, |slot| slot.begin + slot.len());
-        self.slots.push(Slot { name: format!("main.{}.{name}", self.layers.len()), shape, begin });
-        self.slots.len() - 1
-    }
-
-    fn up(&mut self, from: i64, to: i64, stride: i64, padding: i64) {
-        let weight = self.slot("weight", vec![from, to, KERNEL, KERNEL]);
-        self.layers.push(Layer::Up { weight, stride, padding });
-    }
-
-    fn down(&mut self, from: i64, to: i64, stride: i64, padding: i64) {
-        let weight = self.slot("weight", vec![to, from, KERNEL, KERNEL]);
-        self.layers.push(Layer::Down { weight, stride, padding });
-    }
-
-    fn norm(&mut self, channels: i64) {
-        let gamma = self.slot("weight", vec![channels]);
-        self.slot("bias", vec![channels]);
-        let mean = self.statistics.len();
-        for name in ["running_mean", "running_var"] {
-            self.statistics.push((format!("main.{}.{name}", self.layers.len()), channels));
-        }
-        self.layers.push(Layer::Norm { gamma, mean });
-    }
-}
-
-/// How often a map of 4 × 4 is doubled to reach `side`.
-fn doublings(side: u64) -> u32 {
-    (side / 4).ilog2()
+/// Pictures [B, 3, side, side] → logits [B]: the discriminator of the options' preset, without weights yet.
+pub(crate) fn discriminator(options: &TrainOptions, side: u64, device: Device) -> Network {
+    let options = options.resolved();
+    let (width, side) = (options.width as i64, side as i64);
+    let plan = match options.preset {
+        Preset::Dcgan => dcgan::discriminator(width, side),
+        Preset::DcganKeras => dcgan_keras::discriminator(width, side),
+        Preset::R3ganS => r3gan::discriminator(width, side),
+    };
+    Network::build(plan, device)
 }
 
 impl Network {
-    /// z [B, latent, 1, 1] → pictures [B, 3, side, side] in −1..1; 64 px with width 64 has 3,576,704 parameters.
-    pub(crate) fn generator(latent: u64, width: u64, side: u64, device: Device) -> Self {
-        let (mut plan, width) = (Plan::default(), width as i64);
-        let mut channels = width << (doublings(side) - 1);
-        plan.up(latent as i64, channels, 1, 0); // [B, 8w, 4, 4] at 64 px
-        plan.norm(channels);
-        plan.layers.push(Layer::Relu);
-        while channels > width {
-            plan.up(channels, channels / 2, 2, 1); // [B, 4w, 8, 8] … [B, w, 32, 32]
-            plan.norm(channels / 2);
-            plan.layers.push(Layer::Relu);
-            channels /= 2;
-        }
-        plan.up(width, 3, 2, 1); // [B, 3, 64, 64]
-        plan.layers.push(Layer::Tanh);
-        Self::build(plan, device)
-    }
-
-    /// Pictures [B, 3, side, side] in −1..1 → logits [B]; 64 px with width 64 has 2,765,568 parameters.
-    pub(crate) fn discriminator(width: u64, side: u64, device: Device) -> Self {
-        let (mut plan, mut channels) = (Plan::default(), width as i64);
-        plan.down(3, channels, 2, 1); // [B, w, 32, 32] at 64 px
-        plan.layers.push(Layer::LeakyRelu);
-        for _ in 1..doublings(side) {
-            plan.down(channels, channels * 2, 2, 1); // [B, 2w, 16, 16] … [B, 8w, 4, 4]
-            channels *= 2;
-            plan.norm(channels);
-            plan.layers.push(Layer::LeakyRelu);
-        }
-        plan.down(channels, 1, 1, 0); // [B, 1, 1, 1]
-        Self::build(plan, device)
-    }
-
     fn build(plan: Plan, device: Device) -> Self {
         let Plan { layers, slots, statistics } = plan;
         let options = (Kind::Float, device);
         let flat = Tensor::zeros([slots.iter().map(Slot::len).sum::<i64>()], options); // [P]
-        let held: Vec<Tensor> = slots.iter().map(|slot| slot.view(&flat)).collect();
-        // Detached, a view is a leaf of its own, and still the same memory.
-        let trained = held.iter().map(|view| view.detach().set_requires_grad(true)).collect();
+        let exact: Vec<Tensor> = slots.iter().map(|slot| slot.view(&flat)).collect();
+        let running = Tensor::zeros([statistics.iter().map(|(_, channels)| channels).sum::<i64>()], options); // [Q]
+        let mut begin = 0;
         let statistics = statistics
             .into_iter()
             .map(|(name, channels)| {
-                let begin = if name.ends_with("var") { Tensor::ones([channels], options) } else { Tensor::zeros([channels], options) };
-                (name, begin)
+                let mut view = running.narrow(0, begin, channels);
+                begin += channels;
+                let _ = view.fill_(if name.ends_with("var") { 1.0 } else { 0.0 });
+                (name, view)
             })
             .collect();
-        Self { flat, slots, layers, trained, held, statistics, slope: Tensor::from_slice(&[SLOPE]).to_device(device) }
+        let mut network =
+            Self { flat, slots, layers, shadow: None, trained: Vec::new(), held: Vec::new(), exact, gathered: None, running, statistics };
+        network.compute_with(Kind::Float);
+        network
     }
 
-    /// DCGAN's first weights: convolutions N(0, 0.02), γ N(1, 0.02), β 0; `number` tells two networks of one seed apart.
+    /// Training computes with numbers of that kind from now on; the parameters themselves stay at 32 bits, and so does [`Mode::Eval`].
+    pub(crate) fn compute_with(&mut self, kind: Kind) {
+        self.shadow = (kind != Kind::Float).then(|| self.flat.to_kind(kind));
+        self.held = self.slots.iter().map(|slot| slot.view(self.shadow.as_ref().filter(|_| !slot.exact).unwrap_or(&self.flat))).collect();
+        // Detached, a view is a leaf of its own, and still the same memory.
+        self.trained = self.held.iter().map(|view| view.detach().set_requires_grad(true)).collect();
+    }
+
+    /// Brings the shadow up to date: to be called whenever `flat` was written to.
+    pub(crate) fn refresh(&mut self) {
+        if let Some(shadow) = &mut self.shadow {
+            shadow.copy_(&self.flat);
+        }
+    }
+
+    /// A network of the same layers with numbers of its own, equal to these: what a running mean of the weights begins as.
+    pub(crate) fn copy(&self) -> Self {
+        let statistics = self.statistics.iter().map(|(name, tensor)| (name.clone(), tensor.size()[0]));
+        let plan = Plan { layers: self.layers.clone(), slots: self.slots.clone(), statistics: statistics.collect() };
+        let mut copy = Self::build(plan, self.flat.device());
+        copy.flat.copy_(&self.flat);
+        copy.running.copy_(&self.running);
+        copy
+    }
+
+    /// The preset's first weights; `number` tells two networks of one seed apart.
     pub(crate) fn initialise(&mut self, seed: u64, number: u64) {
         let count: i64 = self.slots.iter().map(Slot::len).sum();
-        let normals = Tensor::from_slice(&rng::normals(seed, Purpose::Weights, number, count as usize)) * 0.02; // [P]
-        for (slot, view) in self.slots.iter().zip(&mut self.held) {
-            let normal = normals.narrow(0, slot.begin, slot.len()).view(&slot.shape[..]);
-            match (slot.shape.len(), slot.name.ends_with("bias")) {
-                (4, _) => view.copy_(&normal),
-                (_, false) => view.copy_(&(normal + 1.0)),
-                (_, true) => {}
+        let normals = Tensor::from_slice(&rng::normals(seed, Purpose::Weights, number, count as usize)); // [P]
+        for (slot, view) in self.slots.iter().zip(&mut self.exact) {
+            let normal = || normals.narrow(0, slot.begin, slot.len()).view(&slot.shape[..]);
+            match slot.init {
+                Init::Normal { mean, spread } => view.copy_(&(normal() * spread + mean)),
+                // Φ makes of a normal number one that is uniform in 0..1.
+                Init::Uniform { limit } => view.copy_(&((normal() * std::f64::consts::FRAC_1_SQRT_2).erf() * limit)),
+                Init::Constant(number) => {
+                    let _ = view.fill_(number);
+                }
             }
         }
+        self.refresh();
     }
 
-    /// The network's answer to `input`; a batch of one number each comes back as [B].
+    /// The network's answer.
     pub(crate) fn forward(&self, input: &Tensor, mode: Mode) -> Tensor {
-        let parameters = if mode == Mode::Train { &self.trained } else { &self.held };
-        let none = None::<&Tensor>;
-        let mut x = input.shallow_clone();
-        for layer in &self.layers {
-            x = match *layer {
-                Layer::Down { weight, stride, padding } => x.conv2d(&parameters[weight], none, stride, padding, 1, 1),
-                Layer::Up { weight, stride, padding } => x.conv_transpose2d(&parameters[weight], none, stride, padding, 0, 1, 1),
-                Layer::Norm { gamma, mean } => {
-                    let [(_, mean), (_, variance)] = &self.statistics[mean..mean + 2] else { unreachable!("norm() adds both") };
-                    let (gamma, beta) = (&parameters[gamma], &parameters[gamma + 1]);
-                    x.batch_norm(Some(gamma), Some(beta), Some(mean), Some(variance), mode != Mode::Eval, 0.1, 1e-5, true)
-                }
-                Layer::Relu => x.relu(),
-                // tch has no leaky ReLU with a slope of one's choice; this is the same function, in one kernel.
-                Layer::LeakyRelu => x.prelu(&self.slope),
-                Layer::Tanh => x.tanh(),
-            };
-        }
-        if x.size()[1..] == [1, 1, 1] { x.view([-1]) } else { x }
+        self.forward_seen(input, mode, &mut |_, _| ())
     }
 
-    /// The gradient of `loss` in every parameter: [P], in the buffer's order.
-    pub(crate) fn gradient(&self, loss: &Tensor) -> Tensor {
-        let gradients = Tensor::run_backward(&[loss], &self.trained, false, false);
-        let parts: Vec<Tensor> = self.slots.iter().zip(&gradients).map(|(slot, gradient)| slot.flatten(gradient)).collect();
-        Tensor::cat(&parts, 0)
+    /// As [`Network::forward`]; `see` is shown what every layer makes, in order (a residual block is one layer).
+    pub(crate) fn forward_seen(&self, input: &Tensor, mode: Mode, see: &mut dyn FnMut(&Layer, &Tensor)) -> Tensor {
+        let parameters = match mode {
+            Mode::Train => &self.trained,
+            Mode::Held => &self.held,
+            Mode::Eval => &self.exact,
+        };
+        let mut x = match &self.shadow {
+            Some(shadow) if mode != Mode::Eval => input.to_kind(shadow.kind()),
+            _ => input.shallow_clone(),
+        };
+        for layer in &self.layers {
+            x = layer.op.apply(&x, parameters, &self.statistics, mode);
+            see(layer, &x);
+        }
+        x.to_kind(Kind::Float)
+    }
+
+    /// The layers, in order.
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The parameter `at`, as the layers' tables number them: a view in its shape.
+    pub(crate) fn parameter(&self, at: usize) -> &Tensor {
+        &self.exact[at]
+    }
+
+    /// The running statistic `at`, as the layers' tables number them: [C].
+    pub(crate) fn statistic(&self, at: usize) -> &Tensor {
+        &self.statistics[at].1
+    }
+
+    /// The gradient of `loss` in every parameter: [P], in the buffer's order, in a buffer that the next call writes to again. `keep` says
+    /// that what led to the loss is still needed.
+    pub(crate) fn gradient(&mut self, loss: &Tensor, keep: bool) -> &Tensor {
+        let gradients = Tensor::run_backward(&[loss], &self.trained, keep, false);
+        let (flat, views) = self.gathered.get_or_insert_with(|| {
+            let flat = self.flat.zeros_like(); // [P]
+            let views = self.slots.iter().map(|slot| slot.view(&flat)).collect();
+            (flat, views)
+        });
+        for (view, gradient) in views.iter_mut().zip(&gradients) {
+            view.copy_(gradient);
+        }
+        flat
+    }
+
+    /// The parameters, and the gradient that was gathered last.
+    pub(crate) fn parameters_and_gradient(&mut self) -> (&mut Tensor, &Tensor) {
+        let (gradient, _) = self.gathered.as_ref().expect("a gradient was asked for before");
+        (&mut self.flat, gradient)
     }
 
     /// A buffer like `flat`, by parameter: views of it, with their names.
     pub(crate) fn by_name<'a>(&'a self, flat: &'a Tensor) -> impl Iterator<Item = (&'a str, Tensor)> {
         self.slots.iter().map(|slot| (slot.name.as_str(), slot.view(flat)))
+    }
+
+    /// Parameters and running statistics as views by name, with `prefix.` before it: what a checkpoint holds of a network.
+    pub(crate) fn tensors(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        self.by_name(&self.flat).chain(self.statistics()).map(|(name, view)| (format!("{prefix}.{name}"), view)).collect()
     }
 
     /// Batch norm's running statistics, by name.
@@ -235,99 +224,4 @@ impl Network {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn noise(batch: u64, shape: &[i64]) -> Tensor {
-        rng::noise(1, 0, batch, shape.iter().product::<i64>() as u64, Device::Cpu).view([&[batch as i64], shape].concat().as_slice())
-    }
-
-    #[test]
-    fn the_networks_of_64_px_are_the_tutorials() {
-        let (generator, discriminator) = (Network::generator(100, 64, 64, Device::Cpu), Network::discriminator(64, 64, Device::Cpu));
-        assert_eq!(generator.flat.size(), [3_576_704]);
-        assert_eq!(discriminator.flat.size(), [2_765_568]);
-        let shapes: Vec<String> = generator.slots.iter().map(|slot| format!("{} {:?}", slot.name, slot.shape)).collect();
-        assert_eq!(shapes[..3], ["main.0.weight [100, 512, 4, 4]", "main.1.weight [512]", "main.1.bias [512]"]);
-        assert_eq!(shapes.last().unwrap(), "main.12.weight [64, 3, 4, 4]");
-        let last = discriminator.slots.last().unwrap();
-        assert_eq!((last.name.as_str(), &last.shape[..]), ("main.11.weight", &[1, 512, 4, 4][..]));
-    }
-
-    #[test]
-    fn every_side_has_its_networks() {
-        for side in [32, 64, 128, 256] {
-            let generator = Network::generator(5, 2, side, Device::Cpu);
-            let discriminator = Network::discriminator(2, side, Device::Cpu);
-            let pictures = generator.forward(&noise(3, &[5, 1, 1]), Mode::Train);
-            assert_eq!(pictures.size(), [3, 3, side as i64, side as i64]);
-            assert_eq!(discriminator.forward(&pictures, Mode::Held).size(), [3]);
-        }
-    }
-
-    #[test]
-    fn first_weights_have_the_spread_of_the_paper_and_follow_the_seed() {
-        let made = |seed, number| {
-            let mut network = Network::discriminator(16, 64, Device::Cpu);
-            network.initialise(seed, number);
-            network
-        };
-        let network = made(1, 0);
-        for (name, tensor) in network.by_name(&network.flat) {
-            let (mean, spread) = (tensor.mean(Kind::Float).double_value(&[]), tensor.std(true).double_value(&[]));
-            let expected = if tensor.dim() == 4 {
-                (0.0, 0.02)
-            } else if name.ends_with("bias") {
-                (0.0, 0.0)
-            } else {
-                (1.0, 0.02)
-            };
-            assert!((mean - expected.0).abs() < 0.012 && (spread - expected.1).abs() < 0.008, "{name}: mean {mean}, spread {spread}");
-        }
-        assert_eq!(network.flat, made(1, 0).flat);
-        assert!(network.flat != made(2, 0).flat && network.flat != made(1, 1).flat);
-    }
-
-    #[test]
-    fn the_gradient_lies_where_its_parameter_lies() {
-        let mut network = Network::discriminator(4, 32, Device::Cpu);
-        network.initialise(3, 0);
-        let input = noise(6, &[3, 32, 32]);
-        let loss = |network: &Network| network.forward(&input, Mode::Train).square().mean(Kind::Float);
-        let gradient = network.gradient(&loss(&network)); // [P]
-        // A small step against the gradient lowers the loss by the step times the gradient's squared length.
-        let before = loss(&network).double_value(&[]);
-        let step = 1e-4;
-        let _ = network.flat.subtract_(&(&gradient * step));
-        let fallen = before - loss(&network).double_value(&[]);
-        let expected = step * gradient.square().sum(Kind::Double).double_value(&[]);
-        assert!((fallen / expected - 1.0).abs() < 0.05, "fell by {fallen}, expected {expected}");
-    }
-
-    #[test]
-    fn held_parameters_get_no_gradient_and_let_it_through() {
-        let mut network = Network::discriminator(4, 32, Device::Cpu);
-        network.initialise(3, 0);
-        let input = noise(6, &[3, 32, 32]).set_requires_grad(true);
-        let held = network.forward(&input, Mode::Held);
-        let weights = Tensor::run_backward(&[held.sum(Kind::Float)], &network.trained, true, false);
-        assert!(weights.iter().all(|gradient| !gradient.defined()));
-        let through = &Tensor::run_backward(&[held.sum(Kind::Float)], &[&input], true, false)[0];
-        let trained = network.forward(&input, Mode::Train);
-        assert_eq!(held, trained);
-        assert_eq!(through, &Tensor::run_backward(&[trained.sum(Kind::Float)], &[&input], false, false)[0]);
-    }
-
-    #[test]
-    fn eval_uses_the_running_statistics() {
-        let mut network = Network::generator(5, 4, 32, Device::Cpu);
-        network.initialise(3, 0);
-        let z = noise(8, &[5, 1, 1]);
-        let alone = |at| network.forward(&z.narrow(0, at, 1), Mode::Eval);
-        let before = alone(0);
-        let together = network.forward(&z, Mode::Eval);
-        assert!((together.narrow(0, 0, 1) - &before).abs().max().double_value(&[]) < 1e-5);
-        let _ = network.forward(&z, Mode::Train);
-        assert_ne!(before, alone(0));
-    }
-}
+mod tests;

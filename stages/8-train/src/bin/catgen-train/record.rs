@@ -38,6 +38,12 @@ pub(crate) struct Stats {
     pub(crate) loss_g: f64,
     pub(crate) d_real: f64,
     pub(crate) d_fake: f64,
+    #[serde(default)]
+    pub(crate) signs: f64,
+    #[serde(default)]
+    pub(crate) penalty: f64,
+    #[serde(default)]
+    pub(crate) augment: f64,
 }
 
 /// One line of `timing.jsonl`.
@@ -79,8 +85,8 @@ impl Folder {
 
     /// Adds an epoch's line to `stats.jsonl` and to `timing.jsonl`.
     pub(crate) fn add_epoch(&self, measures: &Measures, seconds: f64) -> io::Result<()> {
-        let Measures { epoch, step, images_seen, loss_d, loss_g, d_real, d_fake, images_per_second } = *measures;
-        append(&self.path("stats.jsonl"), &Stats { epoch, step, images_seen, loss_d, loss_g, d_real, d_fake })?;
+        let Measures { epoch, step, images_seen, loss_d, loss_g, d_real, d_fake, signs, penalty, augment, images_per_second } = *measures;
+        append(&self.path("stats.jsonl"), &Stats { epoch, step, images_seen, loss_d, loss_g, d_real, d_fake, signs, penalty, augment })?;
         append(&self.path("timing.jsonl"), &Timing { epoch, step, seconds, images_per_second })
     }
 
@@ -115,9 +121,15 @@ fn append(path: &Path, line: &impl Serialize) -> io::Result<()> {
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".part");
-    let mut file = File::create(&aside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let written = File::create(&aside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    if let Err(error) = written {
+        // A disk that is full: give back what was taken, or nobody else can write either. The first error is the one to tell.
+        let _ = fs::remove_file(&aside);
+        return Err(error);
+    }
     fs::rename(&aside, path)
 }
 
@@ -137,6 +149,9 @@ mod tests {
             loss_g: 1.0 / 3.0,
             d_real: 0.5,
             d_fake: 0.5,
+            signs: 0.0,
+            penalty: 0.0,
+            augment: 0.0,
             images_per_second: 9.0,
         };
         for (epoch, step) in [(1, 10), (2, 20), (3, 25)] {

@@ -7,7 +7,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use catgen_api::{Digest, Draw};
-use tch::{Device, Kind, Tensor};
 
 /// What random numbers are drawn for; keeps uses of one seed apart.
 #[derive(Debug, Clone, Copy)]
@@ -18,10 +17,8 @@ pub(crate) enum Purpose {
     Grid,
     /// The latent of a generated picture: the seed is the picture's own.
     Picture,
-    /// A step's latents; numbered by step.
-    Noise,
-    /// Which pictures of a step are mirrored; numbered by step.
-    Flip,
+    /// Everything drawn in a step, in the step's order: latents, mirrors, changes, dropout; numbered by step.
+    Step,
     /// The order of the pictures; numbered by epoch.
     Order,
 }
@@ -31,8 +28,7 @@ fn draw(seed: u64, purpose: Purpose, number: u64) -> Draw {
         Purpose::Weights => "train weights",
         Purpose::Grid => "train grid",
         Purpose::Picture => "train picture",
-        Purpose::Noise => "train noise",
-        Purpose::Flip => "train flip",
+        Purpose::Step => "train step",
         Purpose::Order => "train order",
     };
     Draw::new(seed, purpose, &Digest::of(b""), number)
@@ -42,15 +38,16 @@ fn draw(seed: u64, purpose: Purpose, number: u64) -> Draw {
 static GENERATORS: Mutex<()> = Mutex::new(());
 
 /// What `make` draws from libtorch's generators, those of the GPU included, once they are set for that purpose.
-pub(crate) fn seeded(seed: u64, purpose: Purpose, number: u64, make: impl FnOnce() -> Tensor) -> Tensor {
+pub(crate) fn seeded<T>(seed: u64, purpose: Purpose, number: u64, make: impl FnOnce() -> T) -> T {
     let _alone = GENERATORS.lock().unwrap_or_else(PoisonError::into_inner);
     tch::manual_seed(draw(seed, purpose, number).bits().cast_signed());
     make()
 }
 
-/// A step's latents, drawn on the device: N(0, 1) of shape [B, Z, 1, 1].
-pub(crate) fn noise(seed: u64, step: u64, batch: u64, latent: u64, device: Device) -> Tensor {
-    seeded(seed, Purpose::Noise, step, || Tensor::randn([batch as i64, latent as i64, 1, 1], (Kind::Float, device)))
+/// N(0, 1) of shape [B, Z], for tests.
+#[cfg(test)]
+pub(crate) fn noise(seed: u64, step: u64, batch: u64, latent: u64, device: tch::Device) -> tch::Tensor {
+    seeded(seed, Purpose::Step, step, || tch::Tensor::randn([batch as i64, latent as i64], (tch::Kind::Float, device)))
 }
 
 /// `count` numbers of N(0, 1), the same on every machine up to the last bits of `ln`, `sin` and `cos`; Box and Muller, 1958.
@@ -80,6 +77,7 @@ pub(crate) fn order(seed: u64, epoch: u64, n: u64) -> Vec<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Device;
 
     #[test]
     fn an_order_has_every_picture_once_and_no_epoch_is_like_another() {

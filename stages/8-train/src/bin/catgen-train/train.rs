@@ -13,16 +13,14 @@ use serde_json::{Value, json};
 use tch::{Device, Tensor};
 
 use crate::{
+    alarm::{self, Best, Findings},
     checkpoint::{self, Card, Checkpoint},
-    data::{self, Dataset},
+    data::Dataset,
     device,
-    error::Failure,
+    error::{Failure, TROUBLE_HINT},
     grid,
-    learner::{Learner, Sums},
-    loss,
-    network::{Mode, Network},
+    players::{Players, Sums},
     record::{self, Folder},
-    rng,
 };
 
 /// How often the losses are read while an epoch runs: each time the host waits for the device.
@@ -58,92 +56,148 @@ impl Plan {
 
 /// Trains from the beginning, or from the newest checkpoint in the job's folder, until the end or until `stop` is set.
 pub(crate) fn train(job: &Job, say: &mut dyn FnMut(&Event), stop: &AtomicBool) -> Result<(), Failure> {
-    let (options, seed) = (&job.options, job.seed);
+    let options = job.options.resolved();
     let device = device::choose(options.device)?;
-    tch::Cuda::cudnn_set_benchmark(device.is_cuda());
+    let (numbers, graph) = device::prepare(&options, device)?;
     let data = Dataset::open(&job.dataset, job.digest, device)?;
-    let plan = Plan::new(options, data.len);
+    let plan = Plan::new(&options, data.len);
     let folder = Folder::claim(&job.out)?;
 
-    let mut g = Learner::new("generator", Network::generator(options.latent, options.width, data.side, device), options);
-    let mut d = Learner::new("discriminator", Network::discriminator(options.width, data.side, device), options);
-    let mut sums = Sums::zero(device);
-    let mut session = Session::new(job, &data, plan, &folder, device);
+    let mut players = Players::new(&options, &data, plan.batch, numbers, graph, device);
+    let mut session = Session::new(job, options, &data, plan, &folder, device);
     let resumed = checkpoint::latest(&folder.checkpoints(), &mut |warning| eprintln!("warning: {warning}"))?;
-    if let Some(checkpoint) = &resumed {
-        session.resume(checkpoint)?;
-        g.restore(checkpoint)?;
-        d.restore(checkpoint)?;
-        checkpoint.restore("epoch_sums", &mut sums.0)?;
-    } else {
-        g.network.initialise(seed, 0);
-        d.network.initialise(seed, 1);
+    match &resumed {
+        Some(checkpoint) => session.resume(checkpoint, &mut players)?,
+        None => players.begin(job.seed),
     }
     say(&session.start(resumed.is_some()));
-    session.prepare_folder(&g)?;
-    let mut order = data.order(seed, session.epoch()); // [N] places of pictures
-    let mut meter = Meter::new(&session, &sums);
+    session.prepare_folder(&players)?;
+    drop(resumed);
 
-    // B is the batch, Z the latent, S the side.
-    while session.step < plan.steps && !stop.load(Ordering::Relaxed) {
-        let (step, t, place) = (session.step, session.step + 1, session.step % plan.steps_per_epoch);
-        if place == 0 {
-            order = data.order(seed, session.epoch()); // [N]
-            sums = Sums::zero(device);
-            meter = meter.next_epoch(step);
+    // A training in trouble is taken back to its best checkpoint and goes on from there; a failure ends it.
+    loop {
+        match session.play(&mut players, say, stop) {
+            Ok(()) => break,
+            Err(Failure::Trouble { message }) => session.take_back(&message, &mut players, say)?,
+            Err(failure) => return Err(failure),
         }
-
-        // Real pictures, in the epoch's order, and generated ones.
-        let places = order.narrow(0, (place * plan.batch) as i64, plan.batch as i64); // [B]
-        let real = data.batch(&places); // [B, 3, S, S] in −1..1
-        let real = if options.flip { data::mirror(&real, seed, step) } else { real }; // [B, 3, S, S]
-        let z = rng::noise(seed, step, plan.batch, options.latent, device); // [B, Z, 1, 1]
-        let fake = g.forward(&z, Mode::Train); // [B, 3, S, S]
-
-        // Discriminator: L_D = −mean log σ(D(x)) − mean log(1 − σ(D(G(z)))).
-        // Real and generated pictures go in batches of their own, so that each has the batch norm of its kind.
-        let on_real = d.forward(&real, Mode::Train); // [B] logits
-        let on_fake = d.forward(&fake.detach(), Mode::Train); // [B] logits
-        let loss_d = loss::discriminator(options.loss, &on_real, &on_fake); // []
-        d.descend(&loss_d, t);
-
-        // Generator: L_G = −mean log σ(D(G(z))), through a discriminator that is held.
-        let loss_g = loss::generator(options.loss, &d.forward(&fake, Mode::Held)); // []
-        g.descend(&loss_g, t);
-
-        sums.add(&[loss_d, loss_g, loss::belief(&on_real), loss::belief(&on_fake)]); // [4]
-        session.step += 1;
-
-        // About once a second, and at the end of an epoch, the losses are read: here the host waits for the device.
-        let ended = session.step.is_multiple_of(plan.steps_per_epoch) || session.step == plan.steps;
-        if ended || meter.is_due() {
-            say(&Event::Progress(meter.read(&session, &sums)?));
-        }
-        if ended {
-            let measures = meter.epoch(&session, &sums)?;
-            say(&session.end_epoch(&measures, meter.epoch_seconds(), &g)?);
-            if session.is_checkpoint_due() {
-                say(&session.save(&g, &d, &sums)?);
-            }
-        }
-    }
-
-    if session.saved != Some(session.step) {
-        say(&session.save(&g, &d, &sums)?);
     }
     say(&session.done());
     Ok(())
+}
+
+impl Session<'_> {
+    /// The loop: steps until the end, until `stop` is set, until the time is up, or until something is wrong.
+    fn play(&mut self, players: &mut Players, say: &mut dyn FnMut(&Event), stop: &AtomicBool) -> Result<(), Failure> {
+        let (data, plan, seed) = (self.data, self.plan, self.job.seed);
+        players.set_order(&data.order(seed, self.epoch()));
+        let mut meter = Meter::new(self, players);
+        while self.step < plan.steps && !stop.load(Ordering::Relaxed) && !self.is_time_up() {
+            let place = self.step % plan.steps_per_epoch;
+            if place == 0 && self.step > 0 {
+                players.set_order(&data.order(seed, self.epoch()));
+                players.sums.clear();
+                meter = meter.next_epoch(self.step);
+            }
+            players.step(data, seed, self.step, place * plan.batch)?;
+            self.step += 1;
+
+            // About once a second, and at the end of an epoch, the sums are read: here the host waits for the device.
+            let ended = self.step.is_multiple_of(plan.steps_per_epoch) || self.step == plan.steps;
+            if ended || meter.is_due() {
+                say(&Event::Progress(meter.read(self, players)?));
+            }
+            if ended {
+                let measures = meter.epoch(self, players)?;
+                let findings = self.examine(&measures, players)?;
+                say(&self.end_epoch(&measures, meter.epoch_seconds(), players)?);
+                if let Some(alarm) = findings.alarm {
+                    return Err(Failure::Trouble { message: alarm });
+                }
+                if self.is_checkpoint_due(&findings) {
+                    self.best = Some(alarm::better(self.best.as_ref(), self.step, findings.score));
+                    say(&self.save(players)?);
+                }
+            }
+        }
+        if self.saved != Some(self.step) {
+            say(&self.save(players)?);
+        }
+        Ok(())
+    }
+
+    /// What the end of an epoch shows of the training: the place for measurements against photos that were held out.
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "measurements need the session, and may fail")]
+    fn examine(&self, _measures: &Measures, _players: &Players) -> Result<Findings, Failure> {
+        Ok(Findings::default())
+    }
+
+    /// Takes the training back to its best checkpoint, or to its beginning where there is none, to go on with half the rate.
+    fn take_back(&mut self, trouble: &str, players: &mut Players, say: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
+        let (found_at, times) = (self.step, players.schedule.rollbacks);
+        let folder = self.folder.checkpoints();
+        let best = self.best.as_ref().and_then(|best| checkpoint::at_step(&folder, best.step));
+        let checkpoint = match best {
+            Some(best) => Some(best),
+            None => checkpoint::latest(&folder, &mut |warning| eprintln!("warning: {warning}"))?,
+        };
+        let kept = checkpoint.as_ref().map_or(String::new(), |found| format!(", and the checkpoint of step {} is kept", found.card.step));
+        if times >= self.options.rollbacks {
+            let went = if times == 0 { String::new() } else { format!(" although it went back {}", counted(times)) };
+            return Err(Failure::broken(
+                format!("training broke down by step {found_at}{went}: {trouble}"),
+                format!("{TROUBLE_HINT}{kept}"),
+            ));
+        }
+        match &checkpoint {
+            Some(checkpoint) => {
+                self.step = checkpoint.card.step;
+                self.last = checkpoint.card.metrics.clone();
+                players.restore(checkpoint, times + 1)?;
+            }
+            None => {
+                (self.step, self.last) = (0, None);
+                players.schedule.rollbacks = times + 1;
+                players.begin(self.job.seed);
+            }
+        }
+        let action = format!(
+            "going back to {} with {} of the learning rate and more changes to the pictures ({} of {})",
+            if self.step == 0 { "the beginning".to_owned() } else { format!("step {}", self.step) },
+            if times == 0 { "half".to_owned() } else { format!("1/{}", 1u64 << (times + 1)) },
+            times + 1,
+            self.options.rollbacks
+        );
+        eprintln!("alarm at step {found_at}: {trouble}; {action}");
+        say(&Event::Alarm { step: found_at, message: trouble.to_owned(), action });
+        // First the later checkpoints go, then the one that is left learns of the rollback. Killed in between, the training goes on from that
+        // one as before, runs into the same trouble, and is taken back the same way.
+        checkpoint::take_back(&folder, self.step).map_err(|error| self.cannot_write(&error))?;
+        say(&self.save(players)?);
+        self.folder.rewind_stats(self.step, self.plan.steps_per_epoch, self.plan.steps).map_err(|error| self.cannot_write(&error))
+    }
+}
+
+/// `once`, `twice`, `3 times`.
+fn counted(times: u64) -> String {
+    match times {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        _ => format!("{times} times"),
+    }
 }
 
 /// Where this process is in the training.
 #[derive(Debug)]
 struct Session<'a> {
     job: &'a Job,
+    /// The job's, resolved.
+    options: TrainOptions,
     data: &'a Dataset,
     plan: Plan,
     folder: &'a Folder,
     device: Device,
-    /// What grids are drawn from: [samples, Z, 1, 1].
+    /// What grids are drawn from: [samples, Z].
     latents: Tensor,
     /// Steps done since training began.
     step: u64,
@@ -153,18 +207,20 @@ struct Session<'a> {
     saved: Option<u64>,
     /// What the last epoch was like.
     last: Option<Measures>,
+    /// The checkpoint to go back to.
+    best: Option<Best>,
     begun: Instant,
 }
 
 impl<'a> Session<'a> {
-    fn new(job: &'a Job, data: &'a Dataset, plan: Plan, folder: &'a Folder, device: Device) -> Self {
-        let latents = grid::latents(job.seed, job.options.samples, job.options.latent, device); // [samples, Z, 1, 1]
+    fn new(job: &'a Job, options: TrainOptions, data: &'a Dataset, plan: Plan, folder: &'a Folder, device: Device) -> Self {
+        let latents = grid::latents(job.seed, options.samples, options.latent, device); // [samples, Z]
         let begun = Instant::now();
-        Self { job, data, plan, folder, device, latents, step: 0, earlier: (0, 0.0), saved: None, last: None, begun }
+        Self { job, options, data, plan, folder, device, latents, step: 0, earlier: (0, 0.0), saved: None, last: None, best: None, begun }
     }
 
     /// Goes on where a checkpoint stopped, if it is one of this training.
-    fn resume(&mut self, checkpoint: &Checkpoint) -> Result<(), Failure> {
+    fn resume(&mut self, checkpoint: &Checkpoint, players: &mut Players) -> Result<(), Failure> {
         let card = &checkpoint.card;
         let mut conflicts = self.job.options.conflicts(&card.options()?);
         if card.seed != self.job.seed {
@@ -179,9 +235,21 @@ impl<'a> Session<'a> {
                 "train into another folder, or with the options of that training (its options.json)",
             ));
         }
+        if card.format < checkpoint::FORMAT {
+            eprintln!(
+                "note: the checkpoint of step {} was written by an earlier version; training goes on from it with other random numbers",
+                card.step
+            );
+        }
         (self.step, self.saved, self.last) = (card.step, Some(card.step), card.metrics.clone());
+        self.best = card.best.clone();
         self.earlier = (card.step, card.seconds);
-        Ok(())
+        players.restore(checkpoint, card.rollbacks)
+    }
+
+    /// Whether this process has had the time it was given.
+    fn is_time_up(&self) -> bool {
+        self.options.time_budget > 0.0 && self.begun.elapsed().as_secs_f64() >= self.options.time_budget * 60.0
     }
 
     /// Whole epochs done: the number of the one that runs, counted from 0.
@@ -201,7 +269,7 @@ impl<'a> Session<'a> {
             libtorch: device::LIBTORCH.to_owned(),
             images: self.data.len,
             side: self.data.side,
-            epochs: self.job.options.epochs,
+            epochs: self.options.epochs,
             steps_per_epoch: self.plan.steps_per_epoch,
             steps: self.plan.steps,
             resumed_from_step: resumed.then_some(self.step),
@@ -209,8 +277,8 @@ impl<'a> Session<'a> {
     }
 
     /// Writes down what is about to be done, and what the pictures look like, before the first step.
-    fn prepare_folder(&self, g: &Learner) -> Result<(), Failure> {
-        let (Job { options, seed, .. }, Dataset { digest, len, side, .. }) = (self.job, self.data);
+    fn prepare_folder(&self, players: &Players) -> Result<(), Failure> {
+        let (Job { seed, .. }, Dataset { digest, len, side, .. }, options) = (self.job, self.data, &self.options);
         let about = json!({"options": options, "seed": seed, "dataset": digest, "images": len, "side": side, "steps": self.plan.steps});
         let write = || -> io::Result<()> {
             record::write(&self.folder.path("options.json"), &serde_json::to_vec_pretty(&about)?)?;
@@ -218,37 +286,39 @@ impl<'a> Session<'a> {
             // The first that training looks at: in the dataset's own order, copies of one photo lie side by side.
             let places = self.data.order(*seed, 0).narrow(0, 0, options.samples.min(*len) as i64); // [≤ samples]
             grid::write(&self.folder.path("reals.png"), &grid::sheet(&self.data.bytes(&places)))?;
-            if self.step == 0 { self.draw_grid(0, g).map(|_| ()) } else { Ok(()) }
+            if self.step == 0 { self.draw_grid(0, players).map(|_| ()) } else { Ok(()) }
         };
         write().map_err(|error| self.cannot_write(&error))
     }
 
     /// Draws the grid of samples after so many epochs, and says where it is.
-    fn draw_grid(&self, epochs: u64, g: &Learner) -> io::Result<String> {
+    fn draw_grid(&self, epochs: u64, players: &Players) -> io::Result<String> {
         let name = format!("samples/epoch-{epochs:04}.png");
-        grid::write(&self.folder.path(&name), &grid::sheet(&grid::draw(&g.network, &self.latents)))?;
+        grid::write(&self.folder.path(&name), &grid::sheet(&grid::draw(players.best_generator(), &self.latents)))?;
         Ok(name)
     }
 
     /// Draws the grid and writes the lines of an epoch that has ended.
-    fn end_epoch(&mut self, measures: &Measures, seconds: f64, g: &Learner) -> Result<Event, Failure> {
-        let grid = self.draw_grid(measures.epoch, g).map_err(|error| self.cannot_write(&error))?;
+    fn end_epoch(&mut self, measures: &Measures, seconds: f64, players: &Players) -> Result<Event, Failure> {
+        let grid = self.draw_grid(measures.epoch, players).map_err(|error| self.cannot_write(&error))?;
         self.folder.add_epoch(measures, seconds).map_err(|error| self.cannot_write(&error))?;
         self.last = Some(measures.clone());
         Ok(Event::Epoch { measures: measures.clone(), seconds, grid })
     }
 
-    fn is_checkpoint_due(&self) -> bool {
-        self.step == self.plan.steps || self.epoch().is_multiple_of(self.job.options.checkpoint_every)
+    /// At the end, every so many epochs, and after the best epoch so far.
+    fn is_checkpoint_due(&self, findings: &Findings) -> bool {
+        let is_best = findings.score.is_some() && alarm::better(self.best.as_ref(), self.step, findings.score).step == self.step;
+        self.step == self.plan.steps || self.epoch().is_multiple_of(self.options.checkpoint_every) || is_best
     }
 
     /// Saves a checkpoint, unless what it would hold is broken, and removes those that are too many.
-    fn save(&mut self, g: &Learner, d: &Learner, sums: &Sums) -> Result<Event, Failure> {
-        self.finite(sums)?;
-        if !(g.is_finite() && d.is_finite()) {
-            return Err(self.diverged("a weight"));
+    fn save(&mut self, players: &Players) -> Result<Event, Failure> {
+        finite(&players.sums)?;
+        if !players.are_finite() {
+            return Err(diverged("a weight"));
         }
-        let Value::Object(options) = json!(self.job.options) else { unreachable!("options are a JSON object") };
+        let Value::Object(options) = json!(self.options) else { unreachable!("options are a JSON object") };
         let card = Card {
             format: checkpoint::FORMAT,
             options,
@@ -261,14 +331,16 @@ impl<'a> Session<'a> {
             images_seen: self.images_seen(),
             seconds: self.seconds(),
             metrics: self.last.clone(),
+            best: self.best.clone(),
+            rollbacks: players.schedule.rollbacks,
             libtorch: device::LIBTORCH.to_owned(),
             device: device::name(self.device).to_owned(),
             tensors: Digest::of(b""), // filled in by save
         };
-        let tensors = g.tensors().into_iter().chain(d.tensors()).chain([("epoch_sums".to_owned(), sums.0.shallow_clone())]);
         let folder = self.folder.checkpoints();
-        let path = checkpoint::save(&folder, card, tensors).map_err(|error| self.cannot_write(&error))?;
-        checkpoint::prune(&folder, self.job.options.keep_checkpoints).map_err(|error| self.cannot_write(&error))?;
+        let path = checkpoint::save(&folder, card, players.tensors()).map_err(|error| self.cannot_write(&error))?;
+        checkpoint::prune(&folder, self.options.keep_checkpoints, self.best.as_ref().map(|best| best.step))
+            .map_err(|error| self.cannot_write(&error))?;
         self.saved = Some(self.step);
         let name = path.file_name().expect("save names a file in the folder").to_string_lossy();
         Ok(Event::Checkpoint { path: format!("checkpoints/{name}"), step: self.step })
@@ -291,24 +363,22 @@ impl<'a> Session<'a> {
         self.earlier.1 + self.begun.elapsed().as_secs_f64()
     }
 
-    /// The sums, if they are numbers. One loss of the epoch that was none leaves its mark in them.
-    fn finite(&self, sums: &Sums) -> Result<[f64; 4], Failure> {
-        let sums = sums.read();
-        if sums.iter().all(|sum| sum.is_finite()) { Ok(sums) } else { Err(self.diverged("a loss")) }
-    }
-
-    fn diverged(&self, what: &str) -> Failure {
-        let kept = match self.saved {
-            Some(step) => format!("the checkpoint of step {step} is kept; "),
-            None => String::new(),
-        };
-        let hint = format!("{kept}train again into another folder with a smaller learning_rate or a larger batch");
-        Failure::broken(format!("training broke down by step {}: {what} is no longer a number", self.step), hint)
-    }
-
     fn cannot_write(&self, error: &io::Error) -> Failure {
-        Failure::file("write to", &self.job.out, error)
+        let kept =
+            self.saved.map_or(String::new(), |step| format!("; the checkpoint of step {step} is kept, and training goes on from it"));
+        let hint = format!("see that the disk has room and the folder may be written to{kept}");
+        Failure::broken(format!("cannot write to {}: {error}", self.job.out.display()), hint)
     }
+}
+
+/// The sums, if they are numbers. One loss of the epoch that was none leaves its mark in them.
+fn finite(sums: &Sums) -> Result<[f64; Sums::COUNT], Failure> {
+    let sums = sums.read();
+    if sums.iter().all(|sum| sum.is_finite()) { Ok(sums) } else { Err(diverged("a loss")) }
+}
+
+fn diverged(what: &str) -> Failure {
+    Failure::Trouble { message: format!("{what} is no longer a number") }
 }
 
 /// What was measured when the losses were last read, and since when the epoch runs.
@@ -316,20 +386,20 @@ impl<'a> Session<'a> {
 struct Meter {
     read_at: Instant,
     read_step: u64,
-    read_sums: [f64; 4],
+    read_sums: [f64; Sums::COUNT],
     epoch_at: Instant,
     /// The step at which this process took the epoch up.
     epoch_step: u64,
 }
 
 impl Meter {
-    fn new(session: &Session<'_>, sums: &Sums) -> Self {
+    fn new(session: &Session<'_>, players: &Players) -> Self {
         let now = Instant::now();
-        Self { read_at: now, read_step: session.step, read_sums: sums.read(), epoch_at: now, epoch_step: session.step }
+        Self { read_at: now, read_step: session.step, read_sums: players.sums.read(), epoch_at: now, epoch_step: session.step }
     }
 
     fn next_epoch(self, step: u64) -> Self {
-        Self { read_sums: [0.0; 4], epoch_at: Instant::now(), epoch_step: step, ..self }
+        Self { read_sums: [0.0; Sums::COUNT], epoch_at: Instant::now(), epoch_step: step, ..self }
     }
 
     fn is_due(&self) -> bool {
@@ -341,25 +411,25 @@ impl Meter {
     }
 
     /// Means over the steps since the last reading.
-    fn read(&mut self, session: &Session<'_>, sums: &Sums) -> Result<Measures, Failure> {
-        let (now, sums) = (Instant::now(), session.finite(sums)?);
+    fn read(&mut self, session: &Session<'_>, players: &Players) -> Result<Measures, Failure> {
+        let (now, sums) = (Instant::now(), finite(&players.sums)?);
         let steps = session.step - self.read_step;
-        let since: [f64; 4] = std::array::from_fn(|at| sums[at] - self.read_sums[at]);
-        let measures = means(session, since, steps, steps, now - self.read_at);
+        let since: [f64; Sums::COUNT] = std::array::from_fn(|at| sums[at] - self.read_sums[at]);
+        let measures = means(session, players, since, steps, steps, now - self.read_at);
         (self.read_at, self.read_step, self.read_sums) = (now, session.step, sums);
         Ok(measures)
     }
 
     /// Means over the epoch, its part in earlier processes included.
-    fn epoch(&self, session: &Session<'_>, sums: &Sums) -> Result<Measures, Failure> {
+    fn epoch(&self, session: &Session<'_>, players: &Players) -> Result<Measures, Failure> {
         let steps = (session.step - 1) % session.plan.steps_per_epoch + 1;
-        Ok(means(session, session.finite(sums)?, steps, session.step - self.epoch_step, self.epoch_at.elapsed()))
+        Ok(means(session, players, finite(&players.sums)?, steps, session.step - self.epoch_step, self.epoch_at.elapsed()))
     }
 }
 
 /// `sums` over `steps`, as measures after the session's last step; `here` of these steps took `time` in this process.
-fn means(session: &Session<'_>, sums: [f64; 4], steps: u64, here: u64, time: Duration) -> Measures {
-    let [loss_d, loss_g, d_real, d_fake] = sums.map(|sum| sum / steps as f64);
+fn means(session: &Session<'_>, players: &Players, sums: [f64; Sums::COUNT], steps: u64, here: u64, time: Duration) -> Measures {
+    let [loss_d, loss_g, d_real, d_fake, signs, penalty] = sums.map(|sum| sum / steps as f64);
     Measures {
         epoch: session.step.div_ceil(session.plan.steps_per_epoch),
         step: session.step,
@@ -368,6 +438,9 @@ fn means(session: &Session<'_>, sums: [f64; 4], steps: u64, here: u64, time: Dur
         loss_g,
         d_real,
         d_fake,
+        signs,
+        penalty,
+        augment: players.augment_probability(),
         images_per_second: (here * session.plan.batch) as f64 / time.as_secs_f64(),
     }
 }
@@ -379,7 +452,7 @@ mod tests {
     #[test]
     fn a_plan_counts_whole_batches() {
         let plan = |epochs, batch, max_images, images| {
-            let plan = Plan::new(&TrainOptions { epochs, batch, max_images, ..TrainOptions::default() }, images);
+            let plan = Plan::new(&TrainOptions { epochs, batch, max_images, ..TrainOptions::default() }.resolved(), images);
             (plan.batch, plan.steps_per_epoch, plan.steps)
         };
         assert_eq!(plan(15, 64, 0, 76_000), (64, 1187, 17_805));
