@@ -51,12 +51,19 @@ pub struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.then, &self.now) {
-            (Some(then), Some(now)) => write!(f, "{} {then} → {now}", self.name),
-            (None, Some(now)) => write!(f, "{} is new: {now}", self.name),
-            (Some(then), None) => write!(f, "{} is gone, it was {then}", self.name),
+            (Some(then), Some(now)) => write!(f, "{} {} → {}", self.name, readable(then), readable(now)),
+            (None, Some(now)) => write!(f, "{} is new: {}", self.name, readable(now)),
+            (Some(then), None) => write!(f, "{} is gone, it was {}", self.name, readable(then)),
             (None, None) => write!(f, "{}", self.name),
         }
     }
+}
+
+/// A value with its digests as people can tell them apart: the first 12 characters.
+fn readable(value: &str) -> String {
+    let is_digest = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let words = value.split(' ').map(|word| if is_digest(word) { &word[..12] } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The parts of a key by name, in order: what is hashed, and what people are told.
@@ -164,6 +171,10 @@ mod tests {
             (components(&[("version", "1"), ("copies", "75")]), None),
             (components(&[("version", "1"), ("copies", "64")]), Some("augment.copies 64 → 75")),
             (components(&[("version", "1")]), Some("augment.copies is new: 75")),
+            (
+                components(&[("version", "1"), ("copies", &format!("a.py {}", "0123456789abcdef".repeat(4)))]),
+                Some("augment.copies a.py 0123456789ab → 75"),
+            ),
             (components(&[("version", "1"), ("copies", "75"), ("side", "9")]), Some("augment.side is gone, it was 9")),
             (
                 components(&[("copies", "75"), ("version", "1")]),
