@@ -110,7 +110,7 @@ pub(crate) fn check(resolved: &TrainOptions) -> Result<(), OptionsError> {
     if resolved.batch < 2 {
         return Err(OptionsError("batch: 1 is too few: a step compares pictures with one another; take 2 or more".to_owned()));
     }
-    if resolved.preset == Preset::R3ganS && resolved.width % 16 != 0 {
+    if resolved.preset == Preset::R3ganS && !resolved.width.is_multiple_of(16) {
         return Err(OptionsError(format!(
             "width: {} does not fit r3gan-s, whose convolutions work on groups of 16; take a multiple of 16",
             resolved.width

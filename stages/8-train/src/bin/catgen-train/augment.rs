@@ -48,7 +48,7 @@ fn whole(x: &Tensor, count: i64) -> Tensor {
     (uniform(x) * count as f64).floor().clamp_max((count - 1) as f64).view([-1, 1, 1])
 }
 
-/// Moved by whole pixels along both sides, black (−1 is mapped to 0 here as in the paper's code: grey) where nothing is left.
+/// Moved by whole pixels along both sides; 0, a middle grey, where nothing is left, as in the paper's code.
 fn shifted(x: &Tensor, probability: &Tensor) -> Tensor {
     let side = x.size()[3];
     let most = (side as f64 / 8.0 + 0.5) as i64;

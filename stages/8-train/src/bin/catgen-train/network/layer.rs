@@ -12,6 +12,7 @@ const CHANNELS_LAST: bool = true;
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
     /// The first part of its parameters' names: `main.0`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for those who look into a network: feature maps, export"))]
     pub(crate) name: String,
     pub(crate) op: Op,
 }

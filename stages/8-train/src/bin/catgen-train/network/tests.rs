@@ -199,6 +199,7 @@ fn a_copy_has_numbers_of_its_own() {
     let (mut network, _) = pair(&small(Preset::Dcgan), 32);
     let _ = network.forward(&noise(8, &[5]), Mode::Train);
     let copy = network.copy();
+    assert_eq!((copy.statistic(0), copy.parameter(0)), (network.statistic(0), network.parameter(0)));
     let z = noise(2, &[5]);
     let before = copy.forward(&z, Mode::Eval);
     assert_eq!(before, network.forward(&z, Mode::Eval));
