@@ -10,7 +10,9 @@ use std::{
 };
 
 use catgen_api::Digest;
+use rayon::prelude::*;
 
+use super::fault;
 use crate::{Error, error::Result};
 
 /// The content-addressed store.
@@ -119,6 +121,31 @@ impl Cas {
         }
     }
 
+    /// Every blob that is there, with its size in bytes; what has no blob's name is passed over.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn list(&self) -> Result<Vec<(Digest, u64)>> {
+        let folders = match fs::read_dir(&self.root) {
+            Ok(folders) => folders.collect::<io::Result<Vec<_>>>().map_err(Error::io("read", &self.root))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io("read", &self.root)(error)),
+        };
+        let blob = |folder: &str, entry: fs::DirEntry| {
+            let digest = format!("{folder}{}", entry.file_name().to_str()?).parse().ok()?;
+            Some((digest, entry.metadata().ok()?.len()))
+        };
+        let in_folder = |folder: &fs::DirEntry| -> Result<Vec<(Digest, u64)>> {
+            let (name, path) = (folder.file_name(), folder.path());
+            let Some(name) = name.to_str().filter(|_| path.is_dir()) else { return Ok(Vec::new()) };
+            let entries = fs::read_dir(&path).map_err(Error::io("read", &path))?;
+            Ok(entries.filter_map(|entry| blob(name, entry.ok()?)).collect())
+        };
+        let mut blobs: Vec<(Digest, u64)> = folders.par_iter().map(in_folder).collect::<Result<Vec<_>>>()?.concat();
+        blobs.sort_unstable();
+        Ok(blobs)
+    }
+
     /// Makes sure that everything put so far survives a power cut.
     ///
     /// One `syncfs` costs far less than a flush per blob; where there is none, each blob was flushed as it was written.
@@ -136,12 +163,15 @@ impl Cas {
 
     fn publish(&self, file: tempfile::NamedTempFile, digest: &Digest) -> io::Result<()> {
         let path = self.seal(file.as_file(), digest)?;
+        fault::point();
         file.persist(path)?;
+        fault::point();
         Ok(())
     }
 
     fn publish_path(&self, from: &Path, digest: &Digest) -> io::Result<()> {
         let path = self.seal(&File::open(from)?, digest)?;
+        fault::point();
         fs::rename(from, path)
     }
 

@@ -201,6 +201,7 @@ impl Wave<'_> {
     /// Runs the stage's code on one item, stores what it puts out and records the action.
     fn compute(&self, asked: &settle::Asked<'_>, lazy: &Lazy<'_>) -> Result<(Outcome, Vec<Option<Picture>>)> {
         let Built::Item(code) = &self.project.node(asked.stage)?.built else { return Ok((Outcome::Keep(Vec::new()), Vec::new())) };
+        let began = Instant::now();
         let input = |picture: &Picture| code.apply(&Input { digest: asked.item.digest, picture, inputs: asked.inputs });
         let looked = lazy.look(code.working_side(), |picture| caught(|| input(picture)))?;
         let verdict = match looked.and_then(|applied| applied) {
@@ -208,7 +209,7 @@ impl Wave<'_> {
             Ok(Err(error)) => return Err(Error::stage(&self.project.pipeline.stages[asked.stage].name, error)),
             Err(reason) => Verdict::Reject(reason),
         };
-        settle::settle(self.project, asked, verdict, lazy)
+        settle::settle(self.project, asked, verdict, began.elapsed(), lazy)
     }
 
     /// What each branch came to, as products with their inputs' digests filled in along the tree.
