@@ -36,6 +36,7 @@ pub mod states;
 pub mod views;
 
 use std::{
+    collections::HashMap,
     fs, io,
     io::Write,
     path::{Path, PathBuf},
@@ -123,11 +124,22 @@ impl Store {
     pub fn put_manifest(&self, manifest: &Manifest) -> Result<Digest> {
         let bytes = manifest.to_bytes();
         let digest = Digest::of(&bytes);
-        let path = self.root.join("manifests").join(digest.to_string());
-        if !fs::read(&path).is_ok_and(|there| there == bytes) {
-            write_whole(&path, &bytes)?;
-        }
+        self.put_manifest_bytes(&digest, &bytes)?;
         Ok(digest)
+    }
+
+    /// Writes the bytes of a manifest, whose digest is `digest`.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn put_manifest_bytes(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let path = self.root.join("manifests").join(digest.to_string());
+        if fs::read(&path).is_ok_and(|there| there == bytes) { Ok(()) } else { write_whole(&path, bytes) }
+    }
+
+    /// How many items each photo has in a manifest; `None` where [`Store::manifest`] answers that.
+    pub fn photo_counts(&self, digest: &Digest) -> Option<HashMap<String, usize>> {
+        Manifest::photo_counts(&self.manifest_bytes(digest)?).ok()
     }
 
     /// Every manifest that is there, with its size in bytes.
@@ -152,12 +164,17 @@ impl Store {
 
     /// Reads a manifest; `None` if it is not there or cannot be used, which only means computing again.
     pub fn manifest(&self, digest: &Digest) -> Option<Manifest> {
+        let bytes = self.manifest_bytes(digest)?;
+        Manifest::from_bytes(&bytes).inspect_err(|error| tracing::warn!(%digest, %error, "a manifest cannot be used")).ok()
+    }
+
+    fn manifest_bytes(&self, digest: &Digest) -> Option<Vec<u8>> {
         let bytes = fs::read(self.root.join("manifests").join(digest.to_string())).ok()?;
         if Digest::of(&bytes) != *digest {
             tracing::warn!(%digest, "a manifest is damaged; its stage will be looked at again");
             return None;
         }
-        Manifest::from_bytes(&bytes).inspect_err(|error| tracing::warn!(%digest, %error, "a manifest cannot be used")).ok()
+        Some(bytes)
     }
 }
 

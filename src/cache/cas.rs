@@ -46,9 +46,17 @@ impl Cas {
         let digest = Digest::of(bytes);
         if !self.has(&digest, bytes.len() as u64) {
             let write = || -> io::Result<()> {
-                let mut file = tempfile::NamedTempFile::new_in(&self.tmp)?;
+                let mut file = self.temp_file()?;
                 file.write_all(bytes)?;
-                self.publish(file, &digest)
+                if !cfg!(target_os = "linux") {
+                    file.as_file().sync_data()?;
+                }
+                fault::point();
+                self.in_folder(&digest, |path| fs::rename(file.path(), path))?;
+                // It is not at its old name any more, and nothing has to be removed there.
+                drop(file.into_temp_path().keep());
+                fault::point();
+                Ok(())
             };
             write().map_err(Error::io("write", self.path(&digest)))?;
         }
@@ -161,22 +169,29 @@ impl Cas {
         Ok(())
     }
 
-    fn publish(&self, file: tempfile::NamedTempFile, digest: &Digest) -> io::Result<()> {
-        let path = self.seal(file.as_file(), digest)?;
-        fault::point();
-        file.persist(path)?;
-        fault::point();
-        Ok(())
+    /// A file in `tmp/` that is read-only to everybody else, from its beginning: what a view shows.
+    fn temp_file(&self) -> io::Result<tempfile::NamedTempFile> {
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        let builder = builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o444));
+        builder.tempfile_in(&self.tmp)
     }
 
+    /// Puts a blob where it belongs. The folder is made where it turns out to be missing: there are 256 of them, and many blobs.
+    fn in_folder(&self, digest: &Digest, publish: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+        let path = self.path(digest);
+        match publish(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(path.parent().expect("a blob lies in a folder of cas/"))?;
+                publish(&path)
+            }
+            done => done,
+        }
+    }
+
+    /// Makes a file read-only, flushes it where `sync` cannot do it later, and puts it where it belongs.
     fn publish_path(&self, from: &Path, digest: &Digest) -> io::Result<()> {
-        let path = self.seal(&File::open(from)?, digest)?;
-        fault::point();
-        fs::rename(from, path)
-    }
-
-    /// Read-only, flushed where `sync` cannot do it later, and with a folder to go to.
-    fn seal(&self, file: &File, digest: &Digest) -> io::Result<PathBuf> {
+        let file = File::open(from)?;
         let mut permissions = file.metadata()?.permissions();
         permissions.set_readonly(true);
         #[cfg(unix)]
@@ -185,9 +200,8 @@ impl Cas {
         if !cfg!(target_os = "linux") {
             file.sync_data()?;
         }
-        let path = self.path(digest);
-        fs::create_dir_all(path.parent().expect("a blob lies in a folder of cas/"))?;
-        Ok(path)
+        fault::point();
+        self.in_folder(digest, |path| fs::rename(from, path))
     }
 }
 

@@ -289,7 +289,6 @@ impl View {
             .par_iter()
             .map(|file| {
                 let path = self.folder.join(&file.name);
-                remove(&path)?;
                 linker.link(&store.cas.path(&file.digest), &path).map_err(Error::io("link", &path))?;
                 Ok((file.name.clone(), Entry { digest: file.digest, seen: look.at(&file.name) }))
             })
@@ -302,7 +301,7 @@ impl View {
     /// The name of every file in the folder; clutter of file managers is passed over.
     fn walk(&self) -> Result<Found> {
         let walk = WalkDir::new(&self.folder).min_depth(1).into_iter();
-        let walk = walk.filter_entry(|entry| !catgen_original::is_clutter(entry.file_name().as_encoded_bytes()));
+        let walk = walk.filter_entry(|entry| is_part(entry.path()) || !catgen_original::is_clutter(entry.file_name().as_encoded_bytes()));
         let mut found = Found::default();
         for entry in walk {
             match entry {

@@ -178,10 +178,11 @@ impl Wave<'_> {
             Outcome::Fact(_) | Outcome::Packed { .. } | Outcome::Training { .. } | Outcome::Trained { .. } => Vec::new(),
         };
         let made: Vec<(Item, String)> = outputs.iter().map(|output| follow(item, stem, output)).collect();
-        branch.count(was_known, made.len(), |bin| bin.items.extend(made.iter().map(|(item, _)| item.clone())));
         if branch.children.is_empty() {
+            branch.count(was_known, made.len(), |bin| bin.items.extend(made.into_iter().map(|(item, _)| item)));
             return Ok(());
         }
+        branch.count(was_known, made.len(), |bin| bin.items.extend(made.iter().map(|(item, _)| item.clone())));
         pictures.resize_with(made.len(), || None);
         let again = Again::new(self.project, branch.stage, item, &inputs, lazy, &outputs);
         for (at, ((made, stem), picture)) in made.iter().zip(pictures).enumerate() {
@@ -223,7 +224,9 @@ impl Wave<'_> {
             let bin = branch.bin.into_inner().expect("no thread panicked while it held this lock");
             let manifest = manifest_of(bin.items, bin.rejections);
             let input = outputs[&run.from(branch.stage)];
-            outputs.insert(branch.stage, manifest.digest());
+            if !branch.children.is_empty() {
+                outputs.insert(branch.stage, manifest.digest());
+            }
             let made = Made::Manifest { manifest, computed: bin.computed, reused: bin.reused };
             let busy = Duration::from_nanos(branch.busy.into_inner());
             products.push(Product { stage: branch.stage, input, items_in: bin.items_in, made, busy });

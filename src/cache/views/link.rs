@@ -43,7 +43,7 @@ impl<'a> Linker<'a> {
         Self { folder, means, best: AtomicUsize::new(0), parts: AtomicU64::new(0) }
     }
 
-    /// Makes `path`, where nothing is, show the blob; it appears whole or not at all.
+    /// Makes `path` show the blob, in place of what was there; it appears whole or not at all.
     pub(super) fn link(&self, blob: &Path, path: &Path) -> io::Result<Means> {
         loop {
             let at = self.best.load(Ordering::Relaxed);
@@ -72,7 +72,14 @@ impl<'a> Linker<'a> {
     fn by(&self, means: Means, blob: &Path, path: &Path) -> io::Result<()> {
         fault::point();
         if means == Means::HardLink {
-            return fs::hard_link(blob, path);
+            return match fs::hard_link(blob, path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    fs::remove_file(path)?;
+                    fault::point();
+                    fs::hard_link(blob, path)
+                }
+                done => done,
+            };
         }
         let part = self.part();
         let make = || -> io::Result<()> {
@@ -101,7 +108,8 @@ mod tests {
     /// Links one blob as file systems with these means would; answers by which, and checks the file.
     fn check(means: &[Means]) -> io::Result<Means> {
         let folder = tempfile::tempdir().unwrap();
-        let blob = folder.path().join("blob");
+        let (blob, other) = (folder.path().join("blob"), folder.path().join("other"));
+        fs::write(&other, "dog").unwrap();
         fs::write(&blob, "cat").unwrap();
         let mut permissions = fs::metadata(&blob).unwrap().permissions();
         permissions.set_readonly(true);
@@ -111,6 +119,8 @@ mod tests {
         let used = Linker::with(&data, means).link(&blob, &data.join("a.png"))?;
         assert_eq!(fs::read(data.join("a.png")).unwrap(), b"cat");
         assert!(fs::metadata(data.join("a.png")).unwrap().permissions().readonly(), "{used:?} can be written to");
+        assert_eq!(Linker::with(&data, means).link(&other, &data.join("a.png")).unwrap(), used);
+        assert_eq!(fs::read(data.join("a.png")).unwrap(), b"dog", "what was there is replaced");
         assert_eq!(fs::read_dir(&data).unwrap().count(), 1, "{used:?} left something behind");
         Ok(used)
     }
