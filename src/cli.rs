@@ -11,6 +11,8 @@ macro_rules! say {
 
 mod compare;
 mod doctor;
+mod fsck;
+mod gc;
 mod generate;
 mod impact;
 mod init;
@@ -73,6 +75,8 @@ enum Command {
     Train(train::Args),
     Runs(runs::Args),
     Compare(compare::Args),
+    Gc(gc::Args),
+    Fsck(fsck::Args),
     Generate(generate::Args),
     Stages(stages::Args),
     Doctor(doctor::Args),
@@ -151,6 +155,8 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Train(args) => train::run(&args, context),
         Command::Runs(args) => runs::run(&args, context),
         Command::Compare(args) => compare::run(&args, context),
+        Command::Gc(args) => gc::run(&args, context),
+        Command::Fsck(args) => fsck::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),
         Command::Stages(args) => stages::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),

@@ -2,11 +2,14 @@
 //!
 //! The engine returns these; only `cli` turns them into words on the terminal and an exit code.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use catgen_api::StageError;
 
-use crate::pipeline::PipelineError;
+use crate::{disk::Disk, pipeline::PipelineError};
 
 /// Short for results of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -49,6 +52,12 @@ pub enum Error {
     #[error("{what}")]
     Lost {
         /// What is gone.
+        what: String,
+    },
+    /// Something in the store is damaged, and a repair was not asked for.
+    #[error("{what}")]
+    Damaged {
+        /// What is damaged.
         what: String,
     },
     /// The user asked to stop; everything finished so far is kept.
@@ -99,17 +108,10 @@ impl Error {
                 Some(hint.clone()).filter(|hint| !hint.is_empty())
             }
             Self::Lost { .. } => Some("`catgen-pipe run` makes it again".to_owned()),
+            Self::Damaged { .. } => Some("`catgen-pipe fsck --repair` takes it away, and the next run makes it again".to_owned()),
             Self::Stopped => Some("run again: it goes on from here".to_owned()),
             Self::Busy { .. } => Some("wait for it to end, or run without --no-wait to queue behind it".to_owned()),
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    Some("the disk is full: make room and run again; finished work is kept".to_owned())
-                }
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    Some("this user may not do that there: check the owner and mode of the folder".to_owned())
-                }
-                _ => None,
-            },
+            Self::Io { source, path, .. } => io_hint(source.kind(), path),
         }
     }
 
@@ -117,11 +119,33 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Pipeline(_) | Self::Usage { .. } => 2,
-            Self::Stage { .. } | Self::Io { .. } | Self::Lost { .. } => 3,
+            Self::Stage { .. } | Self::Io { .. } | Self::Lost { .. } | Self::Damaged { .. } => 3,
             Self::Trainer { .. } => 4,
             Self::Busy { .. } => 5,
             // What shells say of a program that an interrupt ended.
             Self::Stopped => 130,
         }
+    }
+}
+
+/// What to do about what the file system refused.
+fn io_hint(kind: io::ErrorKind, path: &Path) -> Option<String> {
+    let disk = || Disk::of(path).map_or_else(|| "the disk".to_owned(), |disk| disk.to_string());
+    match kind {
+        io::ErrorKind::StorageFull => Some(format!(
+            "{} is full: make room there (`catgen-pipe gc` removes what nothing needs any more) and run again; finished work is kept",
+            disk()
+        )),
+        io::ErrorKind::QuotaExceeded => {
+            Some(format!("your share of {} is used up: make room there and run again; finished work is kept", disk()))
+        }
+        io::ErrorKind::FileTooLarge => {
+            Some("a limit (`ulimit -f`) or that disk allows no file so large: lift it and run again; finished work is kept".to_owned())
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some(format!("{} can only be read: make it writable; `plan`, `status`, `why`, `inspect` and `runs` work all the same", disk()))
+        }
+        io::ErrorKind::PermissionDenied => Some("this user may not do that there: check the owner and mode of the folder".to_owned()),
+        _ => None,
     }
 }

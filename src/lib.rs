@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod cli;
 pub mod decide;
+pub mod disk;
 mod error;
 pub mod key;
 pub mod lineage;

@@ -5,10 +5,13 @@
 //!   run.json        id, status, times, what was asked, what each stage did
 //!   pipeline.toml   as it was
 //!   7.Train/        what the trainer wrote
+//!   pinned          if `gc` shall keep what it put out
 //! ```
 //!
 //! A run that was killed is found with status `running` although nobody holds the workspace's lock. If the next run is
 //! asked for the same thing it goes on under the same id, else the old one is marked `interrupted`.
+
+pub mod pin;
 
 use std::{
     collections::BTreeMap,

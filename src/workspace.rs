@@ -71,6 +71,12 @@ impl Workspace {
         path.strip_prefix(&self.root).unwrap_or(path).display()
     }
 
+    /// Who writes in the workspace now, if somebody does. Takes nothing and makes nothing.
+    pub fn busy(&self) -> Option<String> {
+        let mut file = File::open(self.store().join("lock")).ok()?;
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| holder(&mut file))
+    }
+
     /// Takes the right to write: one `run` per workspace.
     ///
     /// The lock is the kernel's and dies with the process, so nothing has to be cleaned up after a `kill -9`. Readers never ask.
@@ -86,11 +92,7 @@ impl Workspace {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let by = match file.read_to_string(&mut holder) {
-                    Ok(_) if !holder.trim().is_empty() => holder.trim().to_owned(),
-                    _ => "another catgen-pipe works in it".to_owned(),
-                };
+                let by = holder(&mut file);
                 if !wait {
                     return Err(Error::Busy { by });
                 }
@@ -103,6 +105,15 @@ impl Workspace {
         let words = format!("process {} since {}\n", std::process::id(), crate::record::now());
         let _ = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(words.as_bytes()));
         Ok(Lock { _file: file })
+    }
+}
+
+/// What the holder of the lock said of itself.
+fn holder(file: &mut File) -> String {
+    let mut words = String::new();
+    match file.read_to_string(&mut words) {
+        Ok(_) if !words.trim().is_empty() => words.trim().to_owned(),
+        _ => "another catgen-pipe works in it".to_owned(),
     }
 }
 

@@ -1,28 +1,28 @@
 //! `Actions`: what became of each action that was ever finished.
 //!
-//! ```text
-//! actions.log = record…
-//! record      = length u32 | check u64 | key 32 bytes | outcome, JSON        (length counts key and outcome)
-//! ```
-//!
-//! Appended with one write a record, so that a `kill -9` loses at most what was in flight; a tail whose check does not fit
-//! is cut off on opening. A key that occurs twice means what its last record says. Readers open the same file while a run
-//! appends to it. A run that recomputes nothing never opens it.
+//! Appended with one write a record, so that a `kill -9` loses at most what was in flight; a torn tail is cut off on opening,
+//! and a record damaged in the middle of the file is passed over. A key that occurs twice means what its last record says.
+//! Readers open the same file while a run appends to it. A run that recomputes nothing never opens it.
+
+mod log;
 
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Seek, SeekFrom, Write},
+    ops::Range,
     path::Path,
     sync::{
         Mutex, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use catgen_api::{Digest, Facts};
 use serde::{Deserialize, Serialize};
 
+use super::fault;
 use crate::{Error, error::Result, key::ActionKey};
 
 /// What became of an action.
@@ -81,7 +81,7 @@ pub struct Stored {
 #[derive(Debug)]
 pub struct Actions {
     places: RwLock<HashMap<ActionKey, Place>>,
-    log: Option<Mutex<Log>>,
+    log: Option<Log>,
     dirty: AtomicBool,
 }
 
@@ -94,12 +94,10 @@ struct Place {
 #[derive(Debug)]
 struct Log {
     file: File,
-    end: u64,
+    /// Where the next record goes.
+    end: Mutex<u64>,
     path: std::path::PathBuf,
 }
-
-const HEAD: usize = 12;
-const KEY: usize = 32;
 
 impl Actions {
     /// Opens the log at `path`. With `write`, a torn tail is cut off; that needs the workspace's lock.
@@ -116,25 +114,29 @@ impl Actions {
             }
             Err(error) => return Err(Error::io("open", path)(error)),
         };
-        let (places, end) = scan(&mut file).map_err(Error::io("read", path))?;
+        let mut places = HashMap::new();
+        let whole = |record: &log::Record<'_>| {
+            places.insert(record.key, Place { offset: record.outcome_at, length: record.outcome.len() as u32 });
+        };
+        let log::Scanned { end, damaged } = log::scan(&mut file, whole).map_err(Error::io("read", path))?;
+        if !damaged.is_empty() {
+            tracing::warn!("{} is damaged in {} places; what is lost there is computed again", path.display(), damaged.len());
+        }
         if write && file.metadata().map_err(Error::io("read", path))?.len() > end {
             tracing::info!("cutting off a record that an interrupted run left half-written");
             file.set_len(end).map_err(Error::io("repair", path))?;
         }
-        let log = Log { file, end, path: path.to_owned() };
-        Ok(Self { places: RwLock::new(places), log: Some(Mutex::new(log)), dirty: AtomicBool::new(false) })
+        let log = Log { file, end: Mutex::new(end), path: path.to_owned() };
+        Ok(Self { places: RwLock::new(places), log: Some(log), dirty: AtomicBool::new(false) })
     }
 
     /// What became of the action, if it was ever finished.
     pub fn get(&self, key: &ActionKey) -> Option<Outcome> {
         let place = *self.places.read().expect("no thread panics while it holds this lock").get(key)?;
         let mut bytes = vec![0; place.length as usize];
-        let mut log = self.log.as_ref()?.lock().expect("no thread panics while it holds this lock");
-        let read = log.file.seek(SeekFrom::Start(place.offset)).and_then(|_| log.file.read_exact(&mut bytes));
-        drop(log);
-        read.ok()?;
+        self.log.as_ref()?.read(place.offset, &mut bytes).ok()?;
         // A record of a later version of the program that this one does not know is a miss, not an error.
-        serde_json::from_slice(&bytes).ok()
+        parse(&bytes).map(|(outcome, _)| outcome)
     }
 
     /// Records what became of an action.
@@ -142,27 +144,22 @@ impl Actions {
     /// # Errors
     /// The file system's.
     pub fn put(&self, key: &ActionKey, outcome: &Outcome) -> Result<()> {
-        let outcome = serde_json::to_vec(outcome).expect("an outcome is plain data");
-        let length = (KEY + outcome.len()) as u32;
-        let mut record = Vec::with_capacity(HEAD + KEY + outcome.len());
-        record.extend(length.to_le_bytes());
-        record.extend([0; 8]);
-        record.extend(key.as_bytes());
-        record.extend(&outcome);
-        let sum = check(&record[HEAD..]);
-        record[4..HEAD].copy_from_slice(&sum);
-        let log = self.log.as_ref().expect("only a run with the lock records actions, and it opened the log for writing");
-        let mut log = log.lock().expect("no thread panics while it holds this lock");
-        let at = log.end;
-        let write = log.file.seek(SeekFrom::Start(at)).and_then(|_| log.file.write_all(&record));
-        if let Err(error) = write {
-            // Leaves no half record between whole ones; if even that fails, the next opening cuts it off.
-            let _ = log.file.set_len(at);
-            return Err(Error::io("write", &log.path)(error));
+        self.put_timed(key, outcome, Duration::ZERO)
+    }
+
+    /// As [`Actions::put`], with how long the work took: what that is worth per byte decides what `gc` lets go first.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn put_timed(&self, key: &ActionKey, outcome: &Outcome, took: Duration) -> Result<()> {
+        let mut outcome = serde_json::to_vec(outcome).expect("an outcome is plain data");
+        if !took.is_zero() {
+            write!(outcome, " {}", took.as_micros()).expect("writing to memory cannot fail");
         }
-        log.end = at + record.len() as u64;
-        drop(log);
-        let place = Place { offset: at + (HEAD + KEY) as u64, length: outcome.len() as u32 };
+        let record = log::record(key, &outcome);
+        let log = self.log.as_ref().expect("only a run with the lock records actions, and it opened the log for writing");
+        let at = log.append(&record)?;
+        let place = Place { offset: at + log::BEFORE_OUTCOME as u64, length: outcome.len() as u32 };
         self.places.write().expect("no thread panics while it holds this lock").insert(*key, place);
         self.dirty.store(true, Ordering::Relaxed);
         Ok(())
@@ -176,37 +173,111 @@ impl Actions {
         if let Some(log) = &self.log
             && self.dirty.swap(false, Ordering::Relaxed)
         {
-            let log = log.lock().expect("no thread panics while it holds this lock");
             log.file.sync_data().map_err(Error::io("flush", &log.path))?;
         }
         Ok(())
     }
 }
 
-/// The first eight bytes of the BLAKE3 of key and outcome.
-fn check(content: &[u8]) -> [u8; 8] {
-    let hash = blake3::hash(content);
-    *hash.as_bytes().first_chunk().expect("a hash has 32 bytes")
+impl Log {
+    /// Appends a record with one write; answers where it begins.
+    fn append(&self, record: &[u8]) -> Result<u64> {
+        let mut end = self.end.lock().expect("no thread panics while it holds this lock");
+        let at = *end;
+        fault::point();
+        let write = (&self.file).seek(SeekFrom::Start(at)).and_then(|_| (&self.file).write_all(record));
+        fault::point();
+        if let Err(error) = write {
+            // Leaves no half record between whole ones; if even that fails, the next opening cuts it off.
+            let _ = self.file.set_len(at);
+            return Err(Error::io("write", &self.path)(error));
+        }
+        *end = at + record.len() as u64;
+        Ok(at)
+    }
+
+    #[cfg(unix)]
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, offset)
+    }
+
+    #[cfg(not(unix))]
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        use std::io::Read;
+        let _place = self.end.lock().expect("no thread panics while it holds this lock");
+        (&self.file).seek(SeekFrom::Start(offset)).and_then(|_| (&self.file).read_exact(bytes))
+    }
 }
 
-/// Every whole record's place by key, and where the last whole record ends.
-fn scan(file: &mut File) -> io::Result<(HashMap<ActionKey, Place>, u64)> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.read_to_end(&mut bytes)?;
-    let mut places = HashMap::new();
-    let mut at = 0;
-    while let Some(head) = bytes.get(at..at + HEAD) {
-        let length = u32::from_le_bytes(*head.first_chunk().expect("the head has 12 bytes")) as usize;
-        let Some(content) = bytes.get(at + HEAD..at + HEAD + length).filter(|_| length >= KEY) else { break };
-        if check(content) != head[4..] {
-            break;
+/// An outcome and how long the work took, where that was noted.
+fn parse(bytes: &[u8]) -> Option<(Outcome, Duration)> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let outcome = Outcome::deserialize(&mut json).ok()?;
+    Some((outcome, Duration::from_micros(u64::deserialize(&mut json).unwrap_or(0))))
+}
+
+/// What is in a log, for those who care for it.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// What each action came to, once per key, oldest first; `None` in a record of a later version of the program.
+    pub actions: Vec<(ActionKey, Option<(Outcome, Duration)>)>,
+    /// Records that a later one of the same key replaces.
+    pub superseded: usize,
+    /// Where the file is damaged, in bytes; not the torn tail that a `kill -9` leaves.
+    pub damaged: Vec<Range<u64>>,
+    /// Bytes of a record at the end that was never finished.
+    pub torn: u64,
+}
+
+/// Reads the whole log at `path`; of no log, an empty survey.
+///
+/// # Errors
+/// The file system's.
+pub fn survey(path: &Path) -> Result<Survey> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Survey::default()),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    let (mut places, mut found) = (HashMap::new(), Vec::new());
+    let whole = |record: &log::Record<'_>| {
+        if let Some(before) = places.insert(record.key, found.len()) {
+            found[before] = None;
         }
-        let key = ActionKey::from_bytes(*content.first_chunk().expect("the content is at least a key long"));
-        places.insert(key, Place { offset: (at + HEAD + KEY) as u64, length: (length - KEY) as u32 });
-        at += HEAD + length;
-    }
-    Ok((places, at as u64))
+        found.push(Some((record.key, parse(record.outcome))));
+    };
+    let log::Scanned { end, damaged } = log::scan(&mut file, whole).map_err(Error::io("read", path))?;
+    let length = file.metadata().map_err(Error::io("read", path))?.len();
+    let records = found.len();
+    let actions: Vec<_> = found.into_iter().flatten().collect();
+    Ok(Survey { superseded: records - actions.len(), actions, damaged, torn: length - end })
+}
+
+/// Writes the log at `path` anew, by temp file and rename, with the last record of each key that `keep` says yes to. Needs the
+/// workspace's lock; readers who have the old file open go on with that.
+///
+/// # Errors
+/// The file system's.
+pub fn rewrite(path: &Path, keep: impl Fn(&ActionKey) -> bool) -> Result<()> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    let mut last = HashMap::new();
+    log::scan(&mut file, |record| {
+        last.insert(record.key, record.outcome_at);
+    })
+    .map_err(Error::io("read", path))?;
+    super::write_whole_by(path, |out| {
+        let mut written = Ok(());
+        log::scan(&mut file, |record| {
+            if written.is_ok() && last.get(&record.key) == Some(&record.outcome_at) && keep(&record.key) {
+                written = out.write_all(&log::record(&record.key, record.outcome));
+            }
+        })?;
+        written
+    })
 }
 
 #[cfg(test)]
@@ -254,5 +325,52 @@ mod tests {
         *damaged.last_mut().unwrap() ^= 1;
         std::fs::write(&path, &damaged).unwrap();
         assert_eq!(Actions::open(&path, false).unwrap().get(&key(2)), None);
+    }
+
+    #[test]
+    fn a_record_damaged_anywhere_costs_that_record_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("actions.log");
+        let actions = Actions::open(&path, true).unwrap();
+        let mut ends = Vec::new();
+        for n in 1..=3 {
+            actions.put_timed(&key(n), &outcome("a sentence"), Duration::from_micros(70)).unwrap();
+            ends.push(std::fs::metadata(&path).unwrap().len());
+        }
+        let whole = std::fs::read(&path).unwrap();
+        for at in ends[0]..ends[1] {
+            for change in [1, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at as usize] ^= change;
+                std::fs::write(&path, &bytes).unwrap();
+                let found = survey(&path).unwrap();
+                let damaged: Vec<_> = found.damaged.iter().map(|range| (range.start, range.end)).collect();
+                assert_eq!((damaged, found.torn), (vec![(ends[0], ends[1])], 0), "byte {at}");
+                let actions = Actions::open(&path, true).unwrap();
+                assert_eq!([1, 2, 3].map(|n| actions.get(&key(n)).is_some()), [true, false, true], "byte {at}");
+            }
+        }
+        rewrite(&path, |_| true).unwrap();
+        let found = survey(&path).unwrap();
+        assert!(found.damaged.is_empty());
+        assert_eq!(found.actions, [1, 3].map(|n| (key(n), Some((outcome("a sentence"), Duration::from_micros(70))))));
+    }
+
+    #[test]
+    fn rewriting_keeps_the_last_word_on_what_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("actions.log");
+        rewrite(&path, |_| true).unwrap();
+        let actions = Actions::open(&path, true).unwrap();
+        for (n, text) in [(1, "a"), (2, "b"), (1, "c")] {
+            actions.put(&key(n), &outcome(text)).unwrap();
+        }
+        let before = survey(&path).unwrap();
+        assert_eq!((before.actions.len(), before.superseded), (2, 1));
+        rewrite(&path, |other| *other == key(1)).unwrap();
+        assert_eq!(actions.get(&key(2)), Some(outcome("b")), "a reader of the old file goes on with it");
+        let actions = Actions::open(&path, true).unwrap();
+        assert_eq!((actions.get(&key(1)), actions.get(&key(2))), (Some(outcome("c")), None));
+        assert_eq!(survey(&path).unwrap().superseded, 0);
     }
 }

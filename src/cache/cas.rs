@@ -10,7 +10,9 @@ use std::{
 };
 
 use catgen_api::Digest;
+use rayon::prelude::*;
 
+use super::fault;
 use crate::{Error, error::Result};
 
 /// The content-addressed store.
@@ -44,9 +46,17 @@ impl Cas {
         let digest = Digest::of(bytes);
         if !self.has(&digest, bytes.len() as u64) {
             let write = || -> io::Result<()> {
-                let mut file = tempfile::NamedTempFile::new_in(&self.tmp)?;
+                let mut file = self.temp_file()?;
                 file.write_all(bytes)?;
-                self.publish(file, &digest)
+                if !cfg!(target_os = "linux") {
+                    file.as_file().sync_data()?;
+                }
+                fault::point();
+                self.in_folder(&digest, |path| fs::rename(file.path(), path))?;
+                // It is not at its old name any more, and nothing has to be removed there.
+                drop(file.into_temp_path().keep());
+                fault::point();
+                Ok(())
             };
             write().map_err(Error::io("write", self.path(&digest)))?;
         }
@@ -119,6 +129,31 @@ impl Cas {
         }
     }
 
+    /// Every blob that is there, with its size in bytes; what has no blob's name is passed over.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn list(&self) -> Result<Vec<(Digest, u64)>> {
+        let folders = match fs::read_dir(&self.root) {
+            Ok(folders) => folders.collect::<io::Result<Vec<_>>>().map_err(Error::io("read", &self.root))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io("read", &self.root)(error)),
+        };
+        let blob = |folder: &str, entry: fs::DirEntry| {
+            let digest = format!("{folder}{}", entry.file_name().to_str()?).parse().ok()?;
+            Some((digest, entry.metadata().ok()?.len()))
+        };
+        let in_folder = |folder: &fs::DirEntry| -> Result<Vec<(Digest, u64)>> {
+            let (name, path) = (folder.file_name(), folder.path());
+            let Some(name) = name.to_str().filter(|_| path.is_dir()) else { return Ok(Vec::new()) };
+            let entries = fs::read_dir(&path).map_err(Error::io("read", &path))?;
+            Ok(entries.filter_map(|entry| blob(name, entry.ok()?)).collect())
+        };
+        let mut blobs: Vec<(Digest, u64)> = folders.par_iter().map(in_folder).collect::<Result<Vec<_>>>()?.concat();
+        blobs.sort_unstable();
+        Ok(blobs)
+    }
+
     /// Makes sure that everything put so far survives a power cut.
     ///
     /// One `syncfs` costs far less than a flush per blob; where there is none, each blob was flushed as it was written.
@@ -134,19 +169,29 @@ impl Cas {
         Ok(())
     }
 
-    fn publish(&self, file: tempfile::NamedTempFile, digest: &Digest) -> io::Result<()> {
-        let path = self.seal(file.as_file(), digest)?;
-        file.persist(path)?;
-        Ok(())
+    /// A file in `tmp/` that is read-only to everybody else, from its beginning: what a view shows.
+    fn temp_file(&self) -> io::Result<tempfile::NamedTempFile> {
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        let builder = builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o444));
+        builder.tempfile_in(&self.tmp)
     }
 
+    /// Puts a blob where it belongs. The folder is made where it turns out to be missing: there are 256 of them, and many blobs.
+    fn in_folder(&self, digest: &Digest, publish: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+        let path = self.path(digest);
+        match publish(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(path.parent().expect("a blob lies in a folder of cas/"))?;
+                publish(&path)
+            }
+            done => done,
+        }
+    }
+
+    /// Makes a file read-only, flushes it where `sync` cannot do it later, and puts it where it belongs.
     fn publish_path(&self, from: &Path, digest: &Digest) -> io::Result<()> {
-        let path = self.seal(&File::open(from)?, digest)?;
-        fs::rename(from, path)
-    }
-
-    /// Read-only, flushed where `sync` cannot do it later, and with a folder to go to.
-    fn seal(&self, file: &File, digest: &Digest) -> io::Result<PathBuf> {
+        let file = File::open(from)?;
         let mut permissions = file.metadata()?.permissions();
         permissions.set_readonly(true);
         #[cfg(unix)]
@@ -155,9 +200,8 @@ impl Cas {
         if !cfg!(target_os = "linux") {
             file.sync_data()?;
         }
-        let path = self.path(digest);
-        fs::create_dir_all(path.parent().expect("a blob lies in a folder of cas/"))?;
-        Ok(path)
+        fault::point();
+        self.in_folder(digest, |path| fs::rename(from, path))
     }
 }
 

@@ -73,6 +73,11 @@ impl Memo {
         fs::read_to_string(path).ok().and_then(|text| Self::parse(&text)).unwrap_or_default()
     }
 
+    /// Whether there is a file at `path` that cannot be read as a memo.
+    pub fn is_damaged(path: &Path) -> bool {
+        fs::read(path).is_ok_and(|bytes| String::from_utf8(bytes).ok().and_then(|text| Self::parse(&text)).is_none())
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let taken = lines.next()?.strip_prefix("memo 1 ")?.parse().ok()?;

@@ -1,12 +1,12 @@
 //! `States`: how each stage was when it was last finished.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use catgen_api::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::write_whole;
-use crate::{error::Result, key::Components};
+use crate::{Error, error::Result, key::Components};
 
 /// How a stage was when it was last finished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,19 @@ impl States {
         fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
+    /// The states in the file at `path`; none if there is no such file.
+    ///
+    /// # Errors
+    /// A file that cannot be used, for those who must not take that for a store in which nothing was ever done.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        serde_json::from_slice(&bytes).map_err(|error| Error::Damaged { what: format!("{} is damaged: {error}", path.display()) })
+    }
+
     /// Writes the states.
     ///
     /// # Errors
@@ -53,6 +66,16 @@ impl States {
     /// The state of a stage.
     pub fn get(&self, stage: &str) -> Option<&State> {
         self.0.get(stage)
+    }
+
+    /// Every stage's state by its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &State)> {
+        self.0.iter().map(|(name, state)| (name.as_str(), state))
+    }
+
+    /// Forgets a stage.
+    pub fn remove(&mut self, stage: &str) {
+        self.0.remove(stage);
     }
 
     /// Notes how a stage is now; answers whether that is news.

@@ -1,28 +1,27 @@
 //! `View`: a stage's folder below `data/`, made of links to blobs, open to inspection and never trusted.
 //!
-//! ```text
-//! views/<stage, "/" as "%2F"> = "view 1 <manifest digest>" line, then per file: size mtime_ns inode digest name
-//! ```
+//! What should lie in it is written into its index before the folder is touched, and what does lie in it after that: after a
+//! `kill -9` every file in the folder is still known to be ours.
 //!
-//! `- - -` stands where a file was announced and may or may not be there: the index is written once before the folder is
-//! touched and once after, so that after a `kill -9` every file in the folder is still known to be ours.
-//!
-//! Files are reflinks where the file system has them, else read-only hard links, else copies; which of the three is tried
-//! out once per run, not once per file.
+//! Files are reflinks where the file system has them, else read-only hard links, else copies (a store on another disk).
+
+mod index;
+mod link;
 
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
-    sync::OnceLock,
 };
 
 use catgen_api::Digest;
+use index::{Entry, Index, Seen};
+use link::{Linker, is_part};
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
-use super::{Store, memo::Stat, write_whole};
+use super::{Store, fault};
 use crate::{Error, error::Result};
 
 /// One file that a view should have.
@@ -42,15 +41,7 @@ pub struct View {
     folder: PathBuf,
     index_path: PathBuf,
     set_aside: PathBuf,
-    manifest: Option<Digest>,
-    entries: HashMap<String, Entry>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    digest: Digest,
-    /// Size, mtime and inode when it was linked; `None` where it was only announced. Not the ctime: a second link changes that.
-    seen: Option<(u64, i128, u64)>,
+    index: Index,
 }
 
 /// What is wrong with a folder: names below it.
@@ -71,18 +62,74 @@ impl Damage {
     }
 }
 
+/// The files that a folder has, by name. One text for all of them: a folder may have a million.
+#[derive(Default)]
+struct Found {
+    names: String,
+    ends: Vec<usize>,
+    /// Names of ours are text: these are somebody else's.
+    odd: Vec<PathBuf>,
+}
+
+impl Found {
+    fn name(&self, at: usize) -> &str {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.names[start..self.ends[at]]
+    }
+}
+
+/// What was seen of one file.
+enum Look {
+    AsLeft,
+    Tampered(usize),
+    Foreign(usize),
+    Gone(usize),
+}
+
 impl View {
     /// The view of `stage`, whose folder is `folder`, as its index says.
     pub fn load(store: &Store, stage: &str, folder: PathBuf) -> Self {
-        let escaped = stage.replace('%', "%25").replace('/', "%2F");
-        let index_path = store.path("views").join(&escaped);
-        let (manifest, entries) = fs::read_to_string(&index_path).ok().and_then(|text| parse(&text)).unwrap_or_default();
-        Self { folder, index_path, set_aside: store.path("set-aside").join(escaped), manifest, entries }
+        let name = Self::index_of(stage);
+        let index_path = store.path("views").join(&name);
+        Self { folder, set_aside: store.path("set-aside").join(name), index: Index::load(&index_path), index_path }
+    }
+
+    /// The file name of a stage's index.
+    pub fn index_of(stage: &str) -> String {
+        stage.replace('%', "%25").replace('/', "%2F")
+    }
+
+    /// The stage whose index has that file name.
+    pub fn stage_of(index: &str) -> String {
+        index.replace("%2F", "/").replace("%25", "%")
     }
 
     /// Whether the folder was last made from the manifest with this digest.
     pub fn shows(&self, manifest: &Digest) -> bool {
-        self.manifest == Some(*manifest)
+        self.index.manifest == Some(*manifest)
+    }
+
+    /// Whether there is an index that cannot be read: then every file in the folder looks like somebody's.
+    pub fn is_damaged(&self) -> bool {
+        self.index_path.exists() && Index::read(&self.index_path).is_none()
+    }
+
+    /// The size of its index in bytes.
+    pub fn index_bytes(&self) -> u64 {
+        fs::metadata(&self.index_path).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Forgets the view of a stage that is gone.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn forget(store: &Store, stage: &str) -> Result<()> {
+        remove(&store.path("views").join(Self::index_of(stage)))
+    }
+
+    /// Every file that should be there, by name, with its content.
+    pub fn files(&self) -> impl Iterator<Item = (&str, Digest)> {
+        self.index.iter().map(|(name, entry)| (name, entry.digest))
     }
 
     /// Compares the folder with its index by size, time and inode: one `stat` a file.
@@ -90,27 +137,35 @@ impl View {
     /// # Errors
     /// A folder that cannot be read.
     pub fn damage(&self) -> Result<Damage> {
-        let mut damage = Damage::default();
         let found = self.walk()?;
-        let mut seen = HashSet::with_capacity(found.len());
-        for (path, stat) in &found {
-            // Names of ours are text: a path that is not is somebody else's.
-            let name = path.to_str().map(|name| match std::path::MAIN_SEPARATOR {
-                '/' => Cow::Borrowed(name),
-                other => Cow::Owned(name.replace(other, "/")),
-            });
-            match name.as_deref().and_then(|name| self.entries.get_key_value(name)) {
-                None => damage.foreign.push(path.clone()),
-                Some((name, entry)) => {
-                    seen.insert(name.as_str());
-                    if entry.seen != Some((stat.size, stat.mtime, stat.inode)) {
-                        damage.tampered.push(name.clone());
-                    }
-                }
+        let mut listed: HashMap<&str, usize> = HashMap::with_capacity(self.index.len());
+        listed.extend(self.index.places());
+        let look = Looker::open(&self.folder);
+        let looked = (0..found.ends.len()).into_par_iter().with_min_len(256).map(|at| {
+            let name = found.name(at);
+            match (listed.get(name), look.at(name)) {
+                (_, None) => Look::Gone(at),
+                (None, Some(_)) => Look::Foreign(at),
+                (Some(place), seen) if self.index.at(*place).seen == seen => Look::AsLeft,
+                (Some(_), _) => Look::Tampered(at),
+            }
+        });
+        let odd: Vec<Look> = looked.filter(|look| !matches!(look, Look::AsLeft)).collect();
+        let mut damage = Damage { foreign: found.odd.clone(), ..Damage::default() };
+        let mut elsewhere = HashSet::new();
+        for look in odd {
+            match look {
+                Look::Tampered(at) => damage.tampered.push(found.name(at).to_owned()),
+                Look::Foreign(at) => drop((damage.foreign.push(found.name(at).into()), elsewhere.insert(at))),
+                Look::Gone(at) => drop(elsewhere.insert(at)),
+                Look::AsLeft => {}
             }
         }
-        damage.missing = self.entries.keys().filter(|name| !seen.contains(name.as_str())).cloned().collect();
-        damage.missing.sort();
+        if found.ends.len() - elsewhere.len() < self.index.len() {
+            let there = (0..found.ends.len()).filter(|at| !elsewhere.contains(at)).map(|at| found.name(at));
+            let there: HashSet<&str> = there.collect();
+            damage.missing = self.index.places().map(|(name, _)| name).filter(|name| !there.contains(name)).map(str::to_owned).collect();
+        }
         damage.tampered.sort();
         damage.foreign.sort();
         Ok(damage)
@@ -118,18 +173,58 @@ impl View {
 
     /// Whether every file named in `damage` can be healed from the store as it is.
     pub fn can_heal(&self, store: &Store, damage: &Damage) -> bool {
-        let is_there = |name: &String| self.entries.get(name).is_none_or(|entry| store.cas.path(&entry.digest).exists());
-        damage.missing.iter().all(is_there) && damage.tampered.iter().all(is_there) && self.spoiled_blobs(store, damage).is_empty()
+        let is_there = |entry: &Entry| store.cas.path(&entry.digest).exists();
+        self.entries(&damage.missing).iter().all(is_there)
+            && self.entries(&damage.tampered).iter().all(is_there)
+            && self.spoiled_blobs(store, damage).is_empty()
     }
 
     /// Blobs that were changed through a hard link in the folder: to be dropped, so that they are made again.
     pub fn spoiled_blobs(&self, store: &Store, damage: &Damage) -> Vec<Digest> {
-        let entries = damage.tampered.iter().filter_map(|name| self.entries.get(name));
         let spoiled = |digest: &Digest| {
             let blob = store.cas.path(digest);
             blob.exists() && !Digest::of_file(&blob).is_ok_and(|found| found == *digest)
         };
-        entries.map(|entry| entry.digest).filter(spoiled).collect()
+        self.entries(&damage.tampered).into_iter().map(|entry| entry.digest).filter(spoiled).collect()
+    }
+
+    /// What the index says of some files.
+    fn entries(&self, names: &[String]) -> Vec<Entry> {
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+        self.index.iter().filter(|(name, _)| names.contains(name)).map(|(_, entry)| entry).collect()
+    }
+
+    /// Files that are not the blob under another name and whose content, read whole, is not what was put there.
+    pub fn rotten_copies(&self, store: &Store) -> Vec<(String, Digest)> {
+        let files: Vec<(&str, Entry)> = self.index.iter().collect();
+        let rotten = |(name, entry): &(&str, Entry)| {
+            let seen = entry.seen?;
+            let blob = store.cas.path(&entry.digest);
+            let is_link = Looker::open(blob.parent()?)
+                .at(blob.file_name()?.to_str()?)
+                .is_some_and(|blob| blob.inode == seen.inode && seen.inode != 0);
+            let found = if is_link { return None } else { Digest::of_file(&self.folder.join(name)).ok()? };
+            (found != entry.digest).then(|| ((*name).to_owned(), entry.digest))
+        };
+        files.par_iter().filter_map(rotten).collect()
+    }
+
+    /// Forgets what files with one of these contents looked like when they were put there, so that the next run compares their
+    /// content; answers how many those are.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn distrust(&mut self, contents: &HashSet<Digest>) -> Result<usize> {
+        let mut entries = self.index.to_map();
+        let doubtful = entries.values_mut().filter(|entry| contents.contains(&entry.digest));
+        let count = doubtful.map(|entry| entry.seen = None).count();
+        if count > 0 {
+            self.save(None, &entries)?;
+        }
+        Ok(count)
     }
 
     /// Brings the folder to exactly `wanted`, healing the `damage` found in it before. What is not ours is moved aside.
@@ -140,9 +235,10 @@ impl View {
         if self.shows(manifest) && damage.is_none() {
             return Ok(());
         }
+        let mut announced = self.index.to_map();
         let broken: HashSet<&str> = damage.missing.iter().chain(&damage.tampered).map(String::as_str).collect();
         let keep = |file: &Wanted| {
-            let entry = self.entries.get(file.name.as_str())?;
+            let entry = announced.get(file.name.as_str())?;
             (entry.digest == file.digest && entry.seen.is_some() && !broken.contains(file.name.as_str())).then_some(*entry)
         };
         let mut after: HashMap<String, Entry> = HashMap::with_capacity(wanted.len());
@@ -155,11 +251,9 @@ impl View {
             after.insert(file.name.clone(), kept.unwrap_or(Entry { digest: file.digest, seen: None }));
         }
         // Announce before touching: every name that is there now or may be there soon.
-        let mut announced = std::mem::take(&mut self.entries);
         for (name, entry) in &after {
             announced.insert(name.clone(), *entry);
         }
-        self.manifest = None;
         self.save(None, &announced)?;
 
         for path in &damage.foreign {
@@ -167,7 +261,7 @@ impl View {
             // or is about to show here again, need not be kept twice.
             let content = Digest::of_file(&self.folder.join(path)).ok();
             let wanted = path.to_str().and_then(|name| after.get(name)).map(|entry| entry.digest);
-            if content.is_some_and(|content| wanted == Some(content) || store.cas.path(&content).exists()) {
+            if is_part(path) || content.is_some_and(|content| wanted == Some(content) || store.cas.path(&content).exists()) {
                 remove(&self.folder.join(path))?;
             } else {
                 self.move_aside(path)?;
@@ -190,33 +284,40 @@ impl View {
             let path = self.folder.join(folder);
             fs::create_dir_all(&path).map_err(Error::io("create", path))?;
         }
+        let (linker, look) = (Linker::new(&self.folder), Looker::open(&self.folder));
         let linked: Vec<(String, Entry)> = fresh
             .par_iter()
             .map(|file| {
                 let path = self.folder.join(&file.name);
-                remove(&path)?;
-                link(&store.cas.path(&file.digest), &path)?;
-                let stat = fs::symlink_metadata(&path).map(|metadata| Stat::of(&metadata)).map_err(Error::io("look at", &path))?;
-                Ok((file.name.clone(), Entry { digest: file.digest, seen: Some((stat.size, stat.mtime, stat.inode)) }))
+                linker.link(&store.cas.path(&file.digest), &path).map_err(Error::io("link", &path))?;
+                Ok((file.name.clone(), Entry { digest: file.digest, seen: look.at(&file.name) }))
             })
             .collect::<Result<_>>()?;
         after.extend(linked);
         self.remove_empty_folders();
-        self.save(Some(manifest), &after)?;
-        self.manifest = Some(*manifest);
-        self.entries = after;
-        Ok(())
+        self.save(Some(manifest), &after)
     }
 
-    /// Every file in the folder with its stat; clutter of file managers is passed over.
-    fn walk(&self) -> Result<Vec<(PathBuf, Stat)>> {
+    /// The name of every file in the folder; clutter of file managers is passed over.
+    fn walk(&self) -> Result<Found> {
         let walk = WalkDir::new(&self.folder).min_depth(1).into_iter();
-        let walk = walk.filter_entry(|entry| !catgen_original::is_clutter(entry.file_name().as_encoded_bytes()));
-        let mut files = Vec::new();
+        let walk = walk.filter_entry(|entry| is_part(entry.path()) || !catgen_original::is_clutter(entry.file_name().as_encoded_bytes()));
+        let mut found = Found::default();
         for entry in walk {
             match entry {
                 Ok(entry) if entry.file_type().is_dir() => {}
-                Ok(entry) => files.push(entry.into_path()),
+                Ok(entry) => {
+                    let Ok(path) = entry.path().strip_prefix(&self.folder) else { continue };
+                    let Some(name) = path.to_str() else {
+                        found.odd.push(path.to_owned());
+                        continue;
+                    };
+                    match std::path::MAIN_SEPARATOR {
+                        '/' => found.names.push_str(name),
+                        other => found.names.push_str(&name.replace(other, "/")),
+                    }
+                    found.ends.push(found.names.len());
+                }
                 Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => {}
                 Err(error) => {
                     let path = error.path().unwrap_or(&self.folder).to_owned();
@@ -224,12 +325,7 @@ impl View {
                 }
             }
         }
-        let stats = files.into_par_iter().with_min_len(256).filter_map(|path| {
-            let stat = Stat::of(&fs::symlink_metadata(&path).ok()?);
-            let below = path.strip_prefix(&self.folder).ok()?.to_owned();
-            Some((below, stat))
-        });
-        Ok(stats.collect())
+        Ok(found)
     }
 
     /// Whether the file has the content that the entry says.
@@ -247,6 +343,7 @@ impl View {
         };
         let free = |to: &PathBuf| !to.exists() && to.parent().is_some_and(|parent| fs::create_dir_all(parent).is_ok());
         let to = (1..1000).map(|n| folder(n).join(path)).find(free).unwrap_or_else(|| self.set_aside.join(path));
+        fault::point();
         match fs::rename(&from, &to) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                 fs::copy(&from, &to).and_then(|_| fs::remove_file(&from)).map_err(Error::io("move aside", from))
@@ -263,86 +360,44 @@ impl View {
         }
     }
 
-    fn save(&self, manifest: Option<&Digest>, entries: &HashMap<String, Entry>) -> Result<()> {
-        let mut names: Vec<_> = entries.iter().collect();
-        names.sort_by_key(|(name, _)| *name);
-        let mut text = format!("view 1 {}\n", manifest.map_or_else(|| "-".to_owned(), Digest::to_string));
-        for (name, entry) in names {
-            match entry.seen {
-                Some((size, mtime, inode)) => text.push_str(&format!("{size} {mtime} {inode} {} {name}\n", entry.digest)),
-                None => text.push_str(&format!("- - - {} {name}\n", entry.digest)),
-            }
-        }
-        write_whole(&self.index_path, text.as_bytes())
+    fn save(&mut self, manifest: Option<&Digest>, entries: &HashMap<String, Entry>) -> Result<()> {
+        self.index = Index::new(manifest, entries);
+        self.index.save(&self.index_path)
     }
 }
 
-fn parse(text: &str) -> Option<(Option<Digest>, HashMap<String, Entry>)> {
-    let mut lines = text.lines();
-    let manifest = lines.next()?.strip_prefix("view 1 ")?;
-    let manifest = if manifest == "-" { None } else { Some(manifest.parse().ok()?) };
-    let entries = lines.map(|line| {
-        let mut fields = line.splitn(5, ' ');
-        let (size, mtime, inode) = (fields.next()?, fields.next()?, fields.next()?);
-        let seen = match (size.parse(), mtime.parse(), inode.parse()) {
-            (Ok(size), Ok(mtime), Ok(inode)) => Some((size, mtime, inode)),
-            _ => None,
-        };
-        let digest = fields.next()?.parse().ok()?;
-        Some((fields.next()?.to_owned(), Entry { digest, seen }))
-    });
-    Some((manifest, entries.collect::<Option<_>>()?))
+/// Looks at the files of one folder. On Linux relative to the opened folder, which spares the kernel the way to it for each
+/// file: a quarter of what looking costs.
+struct Looker<'a> {
+    folder: &'a Path,
+    opened: Option<File>,
+}
+
+impl<'a> Looker<'a> {
+    fn open(folder: &'a Path) -> Self {
+        Self { folder, opened: File::open(folder).ok().filter(|_| cfg!(target_os = "linux")) }
+    }
+
+    /// What the file looks like; `None` if it is not there.
+    fn at(&self, name: &str) -> Option<Seen> {
+        #[cfg(target_os = "linux")]
+        if let Some(folder) = &self.opened {
+            let stat = rustix::fs::statat(folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            let mtime = stat.st_mtime.saturating_mul(1_000_000_000).saturating_add_unsigned(stat.st_mtime_nsec);
+            return Some(Seen { size: stat.st_size.cast_unsigned(), mtime, inode: stat.st_ino });
+        }
+        let stat = super::memo::Stat::of(&fs::symlink_metadata(self.folder.join(name)).ok()?);
+        let mtime = i64::try_from(stat.mtime).unwrap_or(if stat.mtime < 0 { i64::MIN } else { i64::MAX });
+        Some(Seen { size: stat.size, mtime, inode: stat.inode })
+    }
 }
 
 fn remove(path: &Path) -> Result<()> {
+    fault::point();
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
         _ => Ok(()),
     }
-}
-
-/// How a file of a view shares its content with the blob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Means {
-    Reflink,
-    HardLink,
-    Copy,
-}
-
-/// Makes `path` show the blob, by the best means that worked for the first file of this process.
-fn link(blob: &Path, path: &Path) -> Result<()> {
-    static MEANS: OnceLock<Means> = OnceLock::new();
-    let by = |means: Means| match means {
-        Means::Reflink => reflink_copy::reflink(blob, path).and_then(|()| copy_mode(blob, path)),
-        Means::HardLink => fs::hard_link(blob, path),
-        Means::Copy => fs::copy(blob, path).map(|_| ()),
-    };
-    if let Some(means) = MEANS.get() {
-        let done = by(*means);
-        // A blob may run out of hard links (65,000 on ext4): a copy serves as well.
-        return done
-            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Err(error) } else { by(Means::Copy) })
-            .map_err(Error::io("link", path));
-    }
-    let mut last = None;
-    for means in [Means::Reflink, Means::HardLink, Means::Copy] {
-        match by(means) {
-            Ok(()) => {
-                let _ = MEANS.set(means);
-                tracing::debug!(?means, "views are made by");
-                return Ok(());
-            }
-            Err(error) => {
-                let _ = fs::remove_file(path);
-                last = Some(error);
-            }
-        }
-    }
-    Err(Error::io("link", path)(last.expect("three means were tried")))
-}
-
-fn copy_mode(from: &Path, to: &Path) -> io::Result<()> {
-    fs::set_permissions(to, fs::metadata(from)?.permissions())
 }
 
 #[cfg(test)]
@@ -387,7 +442,10 @@ mod tests {
             view.sync(&self.store, &digest, &wanted, &damage).unwrap();
             let view = self.view();
             assert!(view.shows(&digest) && view.damage().unwrap().is_none());
-            let mut found: Vec<_> = view.walk().unwrap().into_iter().map(|(path, _)| path.to_str().unwrap().to_owned()).collect();
+            let mut found: Vec<_> = {
+                let found = view.walk().unwrap();
+                (0..found.ends.len()).map(|at| found.name(at).to_owned()).collect()
+            };
             found.sort();
             assert_eq!(found, files.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
             for (name, text) in files {
@@ -431,11 +489,12 @@ mod tests {
         let files = [("a.png", "1"), ("b.png", "2")];
         bench.check(&files, &Damage::default());
         // What the kill leaves: the announced index, and a folder that has some of the new files.
-        let view = bench.view();
-        let announced = view.entries.iter().map(|(name, entry)| (name.clone(), Entry { seen: None, ..*entry })).collect();
+        let mut view = bench.view();
+        let announced = view.index.iter().map(|(name, entry)| (name.to_owned(), Entry { seen: None, ..entry })).collect();
         view.save(None, &announced).unwrap();
+        fs::write(bench.root.path().join("data/a/b/.catgen-part-7"), "half").unwrap();
         fs::remove_file(bench.root.path().join("data/a/b/b.png")).unwrap();
-        bench.check(&files, &Damage { missing: names(&["b.png"]), tampered: names(&["a.png"]), foreign: vec![] });
+        bench.check(&files, &Damage { missing: names(&["b.png"]), tampered: names(&["a.png"]), foreign: vec![".catgen-part-7".into()] });
         assert!(!bench.root.path().join(".catgen/set-aside").exists(), "our own file was taken for somebody's");
     }
 

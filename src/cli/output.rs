@@ -87,6 +87,11 @@ impl Output {
         Self { json, terminal: io::stderr().is_terminal(), bar: Mutex::new(bar) }
     }
 
+    /// Takes the bar away.
+    pub(super) fn clear(&self) {
+        self.bar.lock().expect("no thread panics while it holds this lock").bar.finish_and_clear();
+    }
+
     fn say(&self, bar: &Bar, text: &str) {
         bar.bar.suspend(|| say(text));
     }

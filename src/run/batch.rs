@@ -116,10 +116,13 @@ fn work(run: &Run<'_>, stage: usize, manifest: &Manifest, missing: &[Missing<'_>
         lazy(at).look(code.working_side(), Clone::clone).map_err(pass)
     };
     let mut outcomes: Vec<Option<Outcome>> = missing.iter().map(|_| None).collect();
+    let mut last = Instant::now();
     let mut done = |at: usize, verdict: Verdict| {
+        let took = last.elapsed();
+        last = Instant::now();
         let Missing { asked, items } = &missing[at];
         let asked = settle::Asked { stage, item: items[0].0, key: &asked.key, inputs: &asked.inputs };
-        let (outcome, _) = settle::settle(project, &asked, verdict, &lazy(at)).map_err(pass)?;
+        let (outcome, _) = settle::settle(project, &asked, verdict, took, &lazy(at)).map_err(pass)?;
         outcomes[at] = Some(outcome);
         run.progress.report(Report::Advance(1));
         Ok(())

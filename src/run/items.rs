@@ -178,10 +178,11 @@ impl Wave<'_> {
             Outcome::Fact(_) | Outcome::Packed { .. } | Outcome::Training { .. } | Outcome::Trained { .. } => Vec::new(),
         };
         let made: Vec<(Item, String)> = outputs.iter().map(|output| follow(item, stem, output)).collect();
-        branch.count(was_known, made.len(), |bin| bin.items.extend(made.iter().map(|(item, _)| item.clone())));
         if branch.children.is_empty() {
+            branch.count(was_known, made.len(), |bin| bin.items.extend(made.into_iter().map(|(item, _)| item)));
             return Ok(());
         }
+        branch.count(was_known, made.len(), |bin| bin.items.extend(made.iter().map(|(item, _)| item.clone())));
         pictures.resize_with(made.len(), || None);
         let again = Again::new(self.project, branch.stage, item, &inputs, lazy, &outputs);
         for (at, ((made, stem), picture)) in made.iter().zip(pictures).enumerate() {
@@ -201,6 +202,7 @@ impl Wave<'_> {
     /// Runs the stage's code on one item, stores what it puts out and records the action.
     fn compute(&self, asked: &settle::Asked<'_>, lazy: &Lazy<'_>) -> Result<(Outcome, Vec<Option<Picture>>)> {
         let Built::Item(code) = &self.project.node(asked.stage)?.built else { return Ok((Outcome::Keep(Vec::new()), Vec::new())) };
+        let began = Instant::now();
         let input = |picture: &Picture| code.apply(&Input { digest: asked.item.digest, picture, inputs: asked.inputs });
         let looked = lazy.look(code.working_side(), |picture| caught(|| input(picture)))?;
         let verdict = match looked.and_then(|applied| applied) {
@@ -208,7 +210,7 @@ impl Wave<'_> {
             Ok(Err(error)) => return Err(Error::stage(&self.project.pipeline.stages[asked.stage].name, error)),
             Err(reason) => Verdict::Reject(reason),
         };
-        settle::settle(self.project, asked, verdict, lazy)
+        settle::settle(self.project, asked, verdict, began.elapsed(), lazy)
     }
 
     /// What each branch came to, as products with their inputs' digests filled in along the tree.
@@ -222,7 +224,9 @@ impl Wave<'_> {
             let bin = branch.bin.into_inner().expect("no thread panicked while it held this lock");
             let manifest = manifest_of(bin.items, bin.rejections);
             let input = outputs[&run.from(branch.stage)];
-            outputs.insert(branch.stage, manifest.digest());
+            if !branch.children.is_empty() {
+                outputs.insert(branch.stage, manifest.digest());
+            }
             let made = Made::Manifest { manifest, computed: bin.computed, reused: bin.reused };
             let busy = Duration::from_nanos(branch.busy.into_inner());
             products.push(Product { stage: branch.stage, input, items_in: bin.items_in, made, busy });

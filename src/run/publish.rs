@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use catgen_api::{Digest, Item, Manifest, Shape};
 use rayon::prelude::*;
 
-use super::{Made, Product, Run, Shelved, photo_counts, removed};
+use super::{Made, Product, Run, Shelved, photo_counts};
 use crate::{
     Error,
     cache::{
@@ -52,15 +52,19 @@ impl Run<'_> {
             Made::Manifest { manifest, computed, reused } => {
                 (report.items_out, report.rejected) = (manifest.items.len(), manifest.rejections.len());
                 (report.computed, report.reused) = (computed, reused);
-                let digest = manifest.digest();
+                let bytes = manifest.to_bytes();
+                let digest = Digest::of(&bytes);
                 let old = before.as_ref().filter(|state| state.output != digest);
                 if computed > 0 || old.is_some() || before.is_none() {
                     self.project.store.cas.sync()?;
                     self.project.actions()?.sync()?;
                 }
-                let old = old.and_then(|state| self.project.store.manifest(&state.output));
-                report.removed = old.map_or(0, |old| removed(&old.items, &photo_counts(&manifest.items)));
-                self.project.store.put_manifest(&manifest)?;
+                if let Some(old) = old.and_then(|state| self.project.store.photo_counts(&state.output)) {
+                    let now = photo_counts(&manifest.items);
+                    let gone = |(photo, count): (&String, &usize)| count.saturating_sub(now.get(photo.as_str()).copied().unwrap_or(0));
+                    report.removed = old.iter().map(gone).sum();
+                }
+                self.project.store.put_manifest_bytes(&digest, &bytes)?;
                 if shape != Shape::Source && !is_lasting(&manifest) {
                     // The next run finds another input than this, and asks again.
                     input = Digest::of(b"not finished");

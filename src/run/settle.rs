@@ -1,5 +1,7 @@
 //! What became of one item: its pictures stored, its action recorded.
 
+use std::time::Duration;
+
 use catgen_api::{Digest, Item, KeyInput, Output, Picture, Rejection, Verdict, is_about_content};
 
 use super::Lazy;
@@ -18,8 +20,14 @@ pub(super) struct Asked<'a> {
     pub(super) inputs: &'a [KeyInput],
 }
 
-/// Stores what a stage's code made of an item and records the action. Answers the new pictures, too, to be handed on.
-pub(super) fn settle(project: &Project, asked: &Asked<'_>, verdict: Verdict, lazy: &Lazy<'_>) -> Result<(Outcome, Vec<Option<Picture>>)> {
+/// Stores what a stage's code made of an item in `took` and records the action. Answers the new pictures, too, to be handed on.
+pub(super) fn settle(
+    project: &Project,
+    asked: &Asked<'_>,
+    verdict: Verdict,
+    took: Duration,
+    lazy: &Lazy<'_>,
+) -> Result<(Outcome, Vec<Option<Picture>>)> {
     let (outcome, pictures) = match verdict {
         Verdict::Keep(outputs) => {
             let (mut stored, mut pictures) = (Vec::with_capacity(outputs.len()), Vec::with_capacity(outputs.len()));
@@ -33,7 +41,7 @@ pub(super) fn settle(project: &Project, asked: &Asked<'_>, verdict: Verdict, laz
         Verdict::Reject(reason) => (Outcome::Reject { kind: reason.kind.into_owned(), reason: reason.text }, Vec::new()),
     };
     if !matches!(&outcome, Outcome::Reject { kind, .. } if !is_about_content(kind)) {
-        project.actions()?.put(asked.key, &outcome)?;
+        project.actions()?.put_timed(asked.key, &outcome, took)?;
     }
     Ok((outcome, pictures))
 }

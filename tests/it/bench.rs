@@ -27,6 +27,11 @@ use catgen_pipe::{
 static RAN: LazyLock<Mutex<HashMap<(PathBuf, &'static str), usize>>> = LazyLock::new(Mutex::default);
 
 fn ran(workspace: &Path, kind: &'static str) {
+    // In a process that will be killed: one byte a time, which nothing can take back.
+    if let Some(tally) = std::env::var_os("CATGEN_TEST_TALLY") {
+        let mut tally = fs::OpenOptions::new().append(true).create(true).open(tally).unwrap();
+        std::io::Write::write_all(&mut tally, b".").unwrap();
+    }
     *RAN.lock().unwrap().entry((workspace.to_owned(), kind)).or_default() += 1;
 }
 
@@ -173,6 +178,12 @@ impl SetStage for Unique {
     }
 }
 
+/// The workspace in `root`, with the fake kinds.
+pub(crate) fn project(root: &Path, set: &[&str]) -> Result<Project> {
+    let set = set.iter().map(|text| Override::parse(text).unwrap()).collect();
+    Project::open(Workspace::open(root).unwrap(), set, &kinds(), Tools::default())
+}
+
 /// A workspace with a pipeline of fake stages.
 pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,
@@ -246,8 +257,7 @@ impl Bench {
     }
 
     pub(crate) fn project(&self, set: &[&str]) -> Result<Project> {
-        let set = set.iter().map(|text| Override::parse(text).unwrap()).collect();
-        Project::open(Workspace::open(self.folder.path()).unwrap(), set, &kinds(), Tools::default())
+        project(self.folder.path(), set)
     }
 
     pub(crate) fn run(&self, set: &[&str]) -> Summary {

@@ -129,7 +129,7 @@ fn the_json_lines_have_the_names_of_the_contract() {
     assert_eq!(names(&rejected[0]), ["name", "photo", "kind", "reason", "of", "distance"]);
     assert_eq!(rejected[0]["kind"], "duplicate");
     let runs = home.lines(&["runs", "--json"]);
-    assert_eq!(names(&runs[0]), ["id", "status", "started", "seconds", "dataset", "metrics"]);
+    assert_eq!(names(&runs[0]), ["id", "status", "started", "seconds", "dataset", "metrics", "pinned"]);
     for line in home.lines(&["status", "--json"]) {
         assert!(line["state"] == "fresh" && line["compute"] == 0 && line.get("reason").is_none(), "{line}");
     }

@@ -8,8 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::home::{Home, SMALL, TRAIN, has_trainer};
+use crate::{
+    bench::{self, Bench, PIPELINE},
+    home::{Home, SMALL, TRAIN, has_trainer},
+};
 use catgen_api::{Digest, Draw};
+use catgen_pipe::{progress::Silent, run};
 
 fn start(home: &Home) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_catgen-pipe"));
@@ -40,9 +44,9 @@ fn a_run_killed_at_any_moment_ends_as_an_undisturbed_one() {
     let expect = results(&undisturbed);
 
     let home = Home::with_cats(SMALL, 6);
-    let mut kills = 0;
+    let (seed, mut kills) = (seed(), 0);
     for attempt in 0..12u64 {
-        let mut draw = Draw::new(7439, "kill", &Digest::of(b""), attempt);
+        let mut draw = Draw::new(seed, "kill", &Digest::of(b""), attempt);
         let mut child = start(&home);
         std::thread::sleep(took.mul_f64(draw.uniform(0.02, 0.6)));
         let killed = child.try_wait().unwrap().is_none();
@@ -52,15 +56,138 @@ fn a_run_killed_at_any_moment_ends_as_an_undisturbed_one() {
     }
     assert!(kills > 0, "every run was done before it could be killed");
     home.ok(&["run"]);
-    let found = results(&home);
+    check_as_undisturbed(&home, &expect, &format!("{kills} kills"));
+}
+
+/// The seed of what is drawn here. `CATGEN_TEST_SEED` draws other moments; a failure says which were drawn.
+fn seed() -> u64 {
+    let seed = std::env::var("CATGEN_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(7439);
+    eprintln!("CATGEN_TEST_SEED={seed}");
+    seed
+}
+
+/// The workspace must hold exactly these views and manifests, find nothing to do, and have taken nothing of ours for somebody's.
+fn check_as_undisturbed(home: &Home, expect: &BTreeMap<String, Vec<u8>>, after: &str) {
+    let found = results(home);
     let names = |results: &BTreeMap<String, Vec<u8>>| results.keys().cloned().collect::<BTreeSet<_>>();
-    let odd: Vec<String> = names(&found).symmetric_difference(&names(&expect)).cloned().collect();
-    assert!(odd.is_empty(), "after {kills} kills these are missing or too many: {odd:?}");
-    for (name, content) in &expect {
-        assert!(found[name] == *content, "{name} differs after {kills} kills");
+    let odd: Vec<String> = names(&found).symmetric_difference(&names(expect)).cloned().collect();
+    assert!(odd.is_empty(), "after {after} these are missing or too many: {odd:?}");
+    for (name, content) in expect {
+        assert!(found[name] == *content, "{name} differs after {after}");
     }
-    assert!(home.computed(&[]).iter().all(|computed| *computed == 0));
-    assert!(!home.path(".catgen/set-aside").exists(), "a file of our own was taken for somebody's");
+    assert!(home.computed(&[]).iter().all(|computed| *computed == 0), "after {after}");
+    assert!(!home.path(".catgen/set-aside").exists(), "after {after} a file of our own was taken for somebody's");
+}
+
+/// Runs a command that dies at a moment between two changes of the disk, if it lasts so long; answers whether it died.
+fn dies_at(home: &Home, moment: u64, args: &[&str]) -> bool {
+    let output = home.command(args).env("CATGEN_DIE_AT", moment.to_string()).output().unwrap();
+    let died = std::os::unix::process::ExitStatusExt::signal(&output.status) == Some(9);
+    assert!(died || output.status.success(), "{args:?} at {moment}: {}", String::from_utf8_lossy(&output.stderr));
+    died
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_run_or_gc_that_dies_between_two_changes_of_the_disk_leaves_what_a_plain_run_finishes() {
+    let undisturbed = Home::with_cats(SMALL, 2);
+    undisturbed.ok(&["run"]);
+    let expect = results(&undisturbed);
+    let seed = seed();
+    // Moments far apart, so that a run gets somewhere; early ones; and those of a folder's change, after other copies were made.
+    for (round, longest) in [(0, 150), (1, 12), (2, 60)] {
+        let home = Home::with_cats(SMALL, 2);
+        if round == 2 {
+            home.ok(&["run", "--set", "5.Augmented_data.combine=random", "--set", "5.Augmented_data.copies=9"]);
+        }
+        let mut deaths = Vec::new();
+        for attempt in 0..14 {
+            let mut draw = Draw::new(seed, "moment", &Digest::of(b""), 100 * round + attempt);
+            let moment = 1 + draw.below(longest);
+            let args = if attempt % 3 == 2 { &["gc", "--keep-runs", "0"][..] } else { &["run", "--jobs", "2"] };
+            if dies_at(&home, moment, args) {
+                deaths.push((moment, args[0]));
+            }
+        }
+        assert!(deaths.len() >= 2, "round {round}: hardly anything died: {deaths:?}");
+        home.ok(&["run"]);
+        home.ok(&["gc", "--keep-runs", "0"]);
+        let said = home.output(&["fsck"]);
+        assert!(said.status.success(), "round {round}, {deaths:?}: {}", String::from_utf8_lossy(&said.stdout));
+        check_as_undisturbed(&home, &expect, &format!("deaths at {deaths:?} in round {round}"));
+    }
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn gc_that_dies_at_any_moment_loses_nothing_that_is_shown_and_can_be_done_again() {
+    let home = Home::with_cats(SMALL, 1);
+    home.ok(&["run", "--set", "6.Photos_64px.side=32"]);
+    home.ok(&["run"]);
+    let expect = crate::bench::files(&home.path("data"));
+    let mut moment = 0;
+    loop {
+        moment += 1;
+        let died = dies_at(&home, moment, &["gc", "--keep-runs", "0"]);
+        let fsck = home.output(&["fsck"]);
+        assert!(fsck.status.success(), "died at {moment}: {}", String::from_utf8_lossy(&fsck.stdout));
+        if !died {
+            break;
+        }
+    }
+    assert!(moment > 5, "it had nothing to do");
+    assert_eq!(home.computed(&[]).iter().sum::<u64>(), 0);
+    assert!(crate::bench::files(&home.path("data")) == expect);
+    let last = home.lines(&["gc", "--keep-runs", "0", "--json"]).pop().unwrap();
+    assert_eq!((&last["freed"]["files"], &last["records"]), (&0.into(), &0.into()), "{last}");
+}
+
+/// Not a test: a run of counting stages, as a process that the next test can let die.
+#[test]
+#[ignore = "it is started by the test of the work that a death costs"]
+fn worker() {
+    let root = std::env::var_os("CATGEN_TEST_WORKSPACE").unwrap();
+    run::run(&mut bench::project(Path::new(&root), &[]).unwrap(), &run::Options::default(), &Silent).unwrap();
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_death_costs_no_more_than_one_item_a_thread() {
+    const THREADS: usize = 2;
+    let undisturbed = Bench::new(PIPELINE);
+    let bench = Bench::new(PIPELINE);
+    for bench in [&undisturbed, &bench] {
+        (0..12u8).for_each(|n| bench.photo(&format!("cat{n}.png"), [100 + 2 * n, 40, n]));
+    }
+    undisturbed.run(&[]);
+    let (seed, tally) = (seed(), bench.path("tally"));
+    let mut deaths = 0;
+    for attempt in 0.. {
+        assert!(attempt < 200, "it gets nowhere");
+        let moment = 10 + Draw::new(seed, "work", &Digest::of(b""), attempt).below(170);
+        let mut worker = Command::new(std::env::current_exe().unwrap());
+        worker.args(["--exact", "faults::worker", "--ignored"]);
+        worker.env("CATGEN_TEST_WORKSPACE", bench.folder.path()).env("CATGEN_TEST_TALLY", &tally);
+        worker.env("CATGEN_DIE_AT", moment.to_string()).env("RAYON_NUM_THREADS", THREADS.to_string());
+        let output = worker.output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        let died = std::os::unix::process::ExitStatusExt::signal(&output.status) == Some(9);
+        assert!(died, "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        deaths += 1;
+    }
+    // Twelve photos: a fact, a darkened picture and three copies by one call for each, and 36 tiny pictures.
+    let needed = 12 + 12 + 12 + 36;
+    let worked = fs::metadata(&tally).unwrap().len() as usize;
+    eprintln!("{deaths} deaths, {worked} calls of stage code, {needed} are needed");
+    assert!(deaths >= 4, "it died too seldom");
+    assert!(
+        (needed..=needed + THREADS * deaths).contains(&worked),
+        "{worked} calls of stage code after {deaths} deaths, {needed} are needed"
+    );
+    assert_eq!(bench.views(), undisturbed.views());
+    assert!(bench.counts(&[]).iter().all(|(computed, _, _)| *computed == 0));
 }
 
 #[test]

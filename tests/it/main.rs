@@ -8,10 +8,13 @@ mod bench;
 mod cli;
 #[cfg(unix)]
 mod command;
+#[cfg(target_os = "linux")]
+mod disks;
 mod engine;
 mod explain;
 #[cfg(unix)]
 mod faults;
+mod gc;
 mod home;
 mod keep;
 mod readme;

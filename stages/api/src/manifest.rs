@@ -11,7 +11,7 @@
 //!
 //! Items come in name order, then rejections in name order, so that equal results are equal bytes.
 
-use std::sync::Arc;
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -80,17 +80,28 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 struct Row<'a> {
     #[serde(borrow)]
-    name: std::borrow::Cow<'a, str>,
+    name: Cow<'a, str>,
     digest: Digest,
     size: [u32; 2],
     bytes: u64,
     #[serde(borrow)]
-    photo: std::borrow::Cow<'a, str>,
+    photo: Cow<'a, str>,
     photo_digest: Digest,
     photo_size: [u32; 2],
     input: Digest,
-    #[serde(default, skip_serializing_if = "Facts::is_empty")]
-    facts: Facts,
+    #[serde(default, skip_serializing_if = "has_none")]
+    facts: Cow<'a, Facts>,
+}
+
+fn has_none(facts: &Facts) -> bool {
+    facts.is_empty()
+}
+
+/// As much of a [`Row`] as says whose it is.
+#[derive(Deserialize)]
+struct Whose<'a> {
+    #[serde(borrow)]
+    photo: Cow<'a, str>,
 }
 
 impl Manifest {
@@ -119,7 +130,7 @@ impl Manifest {
                 photo_digest: item.photo.digest,
                 photo_size: item.photo.size,
                 input: item.input,
-                facts: item.facts.clone(),
+                facts: Cow::Borrowed(&item.facts),
             });
         }
         for rejection in &self.rejections {
@@ -168,7 +179,7 @@ impl Manifest {
                 bytes: row.bytes,
                 photo: shared,
                 input: row.input,
-                facts: row.facts,
+                facts: row.facts.into_owned(),
             });
         }
         for _ in 0..header.rejections {
@@ -176,6 +187,29 @@ impl Manifest {
             manifest.rejections.push(serde_json::from_slice(line).map_err(damaged(at))?);
         }
         Ok(manifest)
+    }
+
+    /// How many items each photo has, by its path, from the bytes of a manifest: a fraction of the work of reading it.
+    ///
+    /// # Errors
+    /// As [`Manifest::from_bytes`], of what is looked at.
+    pub fn photo_counts(bytes: &[u8]) -> Result<HashMap<String, usize>, ManifestError> {
+        let mut lines = bytes.split(|byte| *byte == b'\n').enumerate();
+        let damaged = |at: usize, error: serde_json::Error| ManifestError::Damaged { line: at + 1, detail: error.to_string() };
+        let header: Header = serde_json::from_slice(lines.next().map_or(b"", |(_, line)| line)).map_err(|error| damaged(0, error))?;
+        if header.manifest != FORMAT {
+            return Err(ManifestError::Format { found: header.manifest });
+        }
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for _ in 0..header.items {
+            let (at, line) = lines.next().unwrap_or((0, b""));
+            let whose: Whose<'_> = serde_json::from_slice(line).map_err(|error| damaged(at, error))?;
+            match counts.get_mut(whose.photo.as_ref()) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(whose.photo.into_owned(), 1)),
+            }
+        }
+        Ok(counts)
     }
 
     /// The digest of the manifest's bytes: equal manifests, equal digests.
@@ -231,6 +265,8 @@ mod tests {
         let read = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
         assert_eq!(read, manifest);
         assert_eq!(read.digest(), manifest.digest());
+        let counts = Manifest::photo_counts(&manifest.to_bytes()).unwrap();
+        assert_eq!(counts, HashMap::from([("tom \"the cat\".jpg".to_owned(), 2)]));
     }
 
     #[test]
@@ -238,6 +274,9 @@ mod tests {
         let bytes = manifest().to_bytes();
         for cut in [0, 10, bytes.len() / 2, bytes.len() - 20] {
             assert!(Manifest::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        for cut in [0, 10, bytes.len() / 2] {
+            assert!(Manifest::photo_counts(&bytes[..cut]).is_err(), "cut at {cut}");
         }
         let other = String::from_utf8(bytes).unwrap().replacen("\"manifest\":1", "\"manifest\":9", 1);
         assert!(matches!(Manifest::from_bytes(other.as_bytes()), Err(ManifestError::Format { found: 9 })));
