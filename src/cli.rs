@@ -18,6 +18,8 @@ mod inspect;
 mod locate;
 mod output;
 mod plan;
+mod preview;
+mod report;
 mod run;
 mod runs;
 mod sample;
@@ -66,6 +68,7 @@ enum Command {
     Plan(plan::Args),
     Status(plan::StatusArgs),
     Inspect(inspect::Args),
+    Preview(preview::Args),
     Verify(verify::Args),
     Why(why::Args),
     Trace(trace::Args),
@@ -73,6 +76,7 @@ enum Command {
     Train(train::Args),
     Runs(runs::Args),
     Compare(compare::Args),
+    Report(report::Args),
     Generate(generate::Args),
     Stages(stages::Args),
     Doctor(doctor::Args),
@@ -144,6 +148,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Plan(args) => plan::run(&args, context),
         Command::Status(args) => plan::status(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
+        Command::Preview(args) => preview::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
         Command::Why(args) => why::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),
@@ -151,6 +156,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Train(args) => train::run(&args, context),
         Command::Runs(args) => runs::run(&args, context),
         Command::Compare(args) => compare::run(&args, context),
+        Command::Report(args) => report::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),
         Command::Stages(args) => stages::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),

@@ -2,7 +2,7 @@
 
 use catgen_api::Shape;
 
-use super::{Context, output::Output, run::stage};
+use super::{Context, output::Output, report, run::stage};
 use crate::{Error, Result, run as engine};
 
 /// Train again on the cached dataset, as a new run
@@ -37,5 +37,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let mut project = context.project(&set)?;
     let options = engine::Options { until: vec![target], from: Some(target), no_wait: args.no_wait, train_again: true, strict: false };
     super::stop_on_ctrl_c();
-    engine::run(&mut project, &options, &Output::new(context.json)).map(|_| ())
+    let ended = engine::run(&mut project, &options, &Output::new(context.json));
+    if !matches!(ended, Err(Error::Usage { .. } | Error::Busy { .. })) {
+        report::after_run(&project);
+    }
+    ended.map(|_| ())
 }

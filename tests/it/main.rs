@@ -12,5 +12,6 @@ mod explain;
 mod faults;
 mod home;
 mod keep;
+mod outputs;
 mod readme;
 mod real_photos;
