@@ -4,7 +4,8 @@
     make eval
     python3 tools/eval.py [--only CRATE …] [--tsv FILE]
 
-A stage has an evaluation if its crate has examples/evaluate.rs. That program prints rows of five columns, separated by tabs, on
+A stage has an evaluation if its crate has an example whose name begins with `evaluate` (evaluate_resize.rs: a name of its own,
+because cargo puts all examples of a workspace into one folder). That program prints rows of five columns, separated by tabs, on
 standard output, and on standard error what it had to leave out and why. The shared data are looked for where CATGEN_SHARED says,
 else beside the checkout; CATGEN_PYTHON may name a Python with the peers' libraries, so that they run beside ours.
 """
@@ -29,7 +30,10 @@ def evaluations():
         if not manifest.is_file():
             continue
         name = re.search(r'^name = "(.+)"$', manifest.read_text(encoding="utf-8"), re.MULTILINE).group(1)
-        (found if (folder / "examples" / "evaluate.rs").is_file() else without).append(name)
+        examples = sorted((folder / "examples").glob("evaluate*.rs"))
+        found += [(name, example.stem) for example in examples]
+        if not examples:
+            without.append(name)
     return found, without
 
 
@@ -46,9 +50,9 @@ def table(rows):
     return "\n".join([show(COLUMNS), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(show, rows)])
 
 
-def evaluate(crate, environment):
+def evaluate(crate, example, environment):
     """The rows of one crate, and what it said besides; None where it failed."""
-    command = [os.environ.get("CARGO", "cargo"), "run", "--release", "--quiet", "-p", crate, "--example", "evaluate"]
+    command = [os.environ.get("CARGO", "cargo"), "run", "--release", "--quiet", "-p", crate, "--example", example]
     ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
     rows, other = [], ran.stderr.splitlines()
     for line in ran.stdout.splitlines():
@@ -66,22 +70,23 @@ def main():
     parser.add_argument("--tsv", type=pathlib.Path, help="write the rows to this file, too")
     options = parser.parse_args()
     found, without = evaluations()
-    notes = [f"{crate}: has no evaluation (examples/evaluate.rs)" for crate in without] if not options.only else []
+    notes = [f"{crate}: has no evaluation (examples/evaluate_….rs)" for crate in without] if not options.only else []
     if options.only:
-        unknown = [crate for crate in options.only if crate not in found]
+        names = [crate for crate, _ in found]
+        unknown = [crate for crate in options.only if crate not in names]
         if unknown:
-            sys.exit(f"no evaluation in {', '.join(unknown)}; there are {', '.join(found)}")
-        found = options.only
+            sys.exit(f"no evaluation in {', '.join(unknown)}; there are {', '.join(names)}")
+        found = [(crate, example) for crate, example in found if crate in options.only]
     environment = dict(os.environ)
     if shared() is None:
         notes.append("the shared data are not here (CATGEN_SHARED names their folder): whatever needs them is left out")
     else:
         environment["CATGEN_SHARED"] = str(shared().resolve())
     rows, failed = [], False
-    for crate in found:
+    for crate, example in found:
         print(f"{crate} …", file=sys.stderr, flush=True)
         began = time.monotonic()
-        own, said = evaluate(crate, environment)
+        own, said = evaluate(crate, example, environment)
         if own is None:
             failed = True
             notes.append(f"{crate}: FAILED: " + " / ".join(said[-3:]))

@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             for (photo, stage, reason) in &stopped {
                 say!("{photo} does not come this far: {stage}: {reason}");
             }
-            let tried = set.iter().zip(&args.set).map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(" ");
+            let tried = args.set.join(" ");
             shown.into_iter().map(|photo| cells(photo, now.as_deref(), &tried)).collect::<Vec<_>>()
         }
     };

@@ -43,12 +43,22 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// After a run that did something. A report is for people's eyes: a run does not fail because of it.
-pub(super) fn after_run(project: &Project) {
+/// The newest run, to be told after a run whether there is a newer one.
+pub(super) fn newest(project: &Project) -> Option<(String, u32)> {
+    record::list(&project.workspace).pop().map(|run| (run.id, run.attempts))
+}
+
+/// After a run that did something; `before` is what was the newest run then. A report is for people's eyes: a run does not fail
+/// because of it, and where it failed, that is what has to be said.
+pub(super) fn after_run(project: &Project, before: Option<(String, u32)>, ended_well: bool) {
     let did_something = |run: &RunRecord| run.stages.iter().any(|stage| stage.computed + stage.removed > 0);
     let Some(last) = record::list(&project.workspace).pop().filter(did_something) else { return };
+    if before == Some((last.id.clone(), last.attempts)) {
+        return;
+    }
     match report::write(project, &last) {
-        Ok(path) => say!("look at it: {}", project.workspace.relative(&path)),
+        Ok(path) if ended_well => say!("look at it: {}", project.workspace.relative(&path)),
+        Ok(_) => {}
         Err(error) => say!("note: the run's report could not be written: {error}"),
     }
 }

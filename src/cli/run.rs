@@ -37,10 +37,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     };
     threads(args.jobs)?;
     super::stop_on_ctrl_c();
+    let before = report::newest(&project);
     let ended = engine::run(&mut project, &options, &Output::new(context.json));
-    if !matches!(ended, Err(Error::Usage { .. } | Error::Busy { .. })) {
-        report::after_run(&project);
-    }
+    report::after_run(&project, before, ended.is_ok());
     ended.map(|_| ())
 }
 

@@ -37,9 +37,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let mut project = context.project(&set)?;
     let options = engine::Options { until: vec![target], from: Some(target), no_wait: args.no_wait, train_again: true, strict: false };
     super::stop_on_ctrl_c();
+    let before = report::newest(&project);
     let ended = engine::run(&mut project, &options, &Output::new(context.json));
-    if !matches!(ended, Err(Error::Usage { .. } | Error::Busy { .. })) {
-        report::after_run(&project);
-    }
+    report::after_run(&project, before, ended.is_ok());
     ended.map(|_| ())
 }

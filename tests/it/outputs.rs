@@ -172,6 +172,11 @@ fn a_run_that_does_something_leaves_its_report() {
     home.ok(&["run"]);
     let second = home.lines(&["runs", "--json"])[1]["id"].as_str().unwrap().to_owned();
     assert!(!home.path(&format!("runs/{second}/report.html")).exists());
+    // A run that fails before it does anything leaves the older run's page alone.
+    fs::write(home.path("data/decisions.jsonl"), "no decision\n").unwrap();
+    assert!(home.fails(&["run"]).starts_with("exit 2\nerror: 4.Verified: "));
+    fs::remove_file(home.path("data/decisions.jsonl")).unwrap();
+    assert_eq!(fs::read_to_string(home.path(&path)).unwrap(), page);
     // Asked for, it is: without pictures for an older run, unless it still has its own page.
     assert_eq!(home.ok(&["report"]).trim(), format!("runs/{second}/report.html"));
     assert_eq!(home.ok(&["report", "1"]).trim(), path);

@@ -94,7 +94,8 @@ fn lanczos(from: u32, to: u32) -> Vec<(usize, Vec<f64>)> {
     (0..to).map(weights).collect()
 }
 
-/// Straight colours and alpha of the picture at that size, in floats: premultiplied, weighed, divided again.
+/// Straight colours and alpha of the picture at that size, in floats: premultiplied, weighed, divided again. Between rows and
+/// columns what overshoots is cut, as it is wherever pictures are whole numbers without a sign.
 fn by_definition(image: &RgbaImage, side: u32) -> Vec<[f64; 4]> {
     let (width, height) = image.dimensions();
     let at = |x: usize, y: usize| {
@@ -106,13 +107,20 @@ fn by_definition(image: &RgbaImage, side: u32) -> Vec<[f64; 4]> {
     };
     let (across, down) = (lanczos(width, side), lanczos(height, side));
     let rows: Vec<Vec<[f64; 4]>> = (0..height as usize)
-        .map(|y| across.iter().map(|(x0, weights)| sum(&mut weights.iter().enumerate().map(|(dx, w)| (*w, at(x0 + dx, y))))).collect())
+        .map(|y| {
+            across
+                .iter()
+                .map(|(x0, weights)| {
+                    sum(&mut weights.iter().enumerate().map(|(dx, w)| (*w, at(x0 + dx, y)))).map(|value| value.clamp(0.0, 257.0))
+                })
+                .collect()
+        })
         .collect();
     let pixel = |x: usize, (y0, weights): &(usize, Vec<f64>)| {
         let [r, g, b, a] = sum(&mut weights.iter().enumerate().map(|(dy, w)| (*w, rows[y0 + dy][x])));
-        let a = a.clamp(0.0, 255.0);
-        let colour = |value: f64| if a > 0.0 { (value / a * 255.0).clamp(0.0, 255.0) } else { 0.0 };
-        [colour(r), colour(g), colour(b), a]
+        // A colour is the mean of colours: an alpha that overshoots has still been divided by.
+        let colour = |value: f64| if a > 0.0 { (value / a.min(257.0) * 255.0).clamp(0.0, 255.0) } else { 0.0 };
+        [colour(r), colour(g), colour(b), a.clamp(0.0, 255.0)]
     };
     down.iter().flat_map(|weights| (0..side as usize).map(move |x| pixel(x, weights))).collect()
 }

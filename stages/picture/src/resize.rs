@@ -8,7 +8,7 @@ use std::{borrow::Cow, cell::RefCell};
 
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef, TypedImage, TypedImageRef},
+    images::{Image, ImageRef},
     pixels::U16x4,
 };
 use image::{RgbImage, RgbaImage};
@@ -81,15 +81,16 @@ fn resize_rgb(resizer: &mut Resizer, options: &ResizeOptions, image: &RgbImage, 
 fn resize_rgba(resizer: &mut Resizer, options: &ResizeOptions, image: &RgbaImage, width: u32, height: u32) -> RgbaImage {
     let premultiplied = |&[r, g, b, a]: &[u8; 4]| U16x4::new([r, g, b, 255].map(|value| u16::from(value) * u16::from(a)));
     let pixels: Vec<U16x4> = image.as_raw().as_chunks::<4>().0.iter().map(premultiplied).collect();
-    let source = TypedImageRef::new(image.width(), image.height(), &pixels).expect("one pixel was made for each");
-    let mut target = TypedImage::<U16x4>::new(width, height);
-    resizer.resize_typed(&source, &mut target, options).expect("the part lies inside the picture and the formats are equal");
+    let source = ImageRef::from_pixels(image.width(), image.height(), &pixels).expect("one pixel was made for each");
+    let mut target = Image::new(width, height, PixelType::U16x4);
+    resizer.resize(&source, &mut target, options).expect("the part lies inside the picture and the formats are equal");
     let straight = |pixel: &U16x4| {
         let [r, g, b, a] = pixel.0.map(u32::from);
         // Alpha is the sum of weights, times 255 twice; a filter that rings may overshoot it.
         let colour = |value: u32| (value * 255 + a / 2).checked_div(a).unwrap_or(0).min(255) as u8;
         [colour(r), colour(g), colour(b), ((a + 127) / 255).min(255) as u8]
     };
+    let target = target.typed_image::<U16x4>().expect("the target was made of these pixels");
     RgbaImage::from_raw(width, height, target.pixels().iter().flat_map(straight).collect()).expect("the target was made with this size")
 }
 

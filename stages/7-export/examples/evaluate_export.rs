@@ -1,7 +1,7 @@
 //! How fast is a dataset packed, and how large is it in each format?
 //!
 //! ```text
-//! cargo run --release -p catgen-export --example evaluate
+//! cargo run --release -p catgen-export --example evaluate_export
 //! ```
 //!
 //! Prints rows of five columns, tab-separated: stage, data set, metric, ours, reference (reading the same pictures and doing

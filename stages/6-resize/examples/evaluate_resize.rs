@@ -1,7 +1,7 @@
 //! How clean are soft edges, and how many finished 64 px PNG files does one core make of a 512 px cut-out, next to the usual tools?
 //!
 //! ```text
-//! cargo run --release -p catgen-resize --example evaluate [-- PICTURE]
+//! cargo run --release -p catgen-resize --example evaluate_resize [-- PICTURE]
 //! ```
 //!
 //! Prints rows of five columns, tab-separated: stage, data set, metric, ours, reference. With a Python that has albumentations,
@@ -18,7 +18,7 @@ use std::{
 };
 
 use catgen_api::{BuildContext, Digest, Input, ItemStage, Made, Output, Params, Verdict};
-use catgen_picture::{Picture, Rgb, Rgba, RgbaImage, decode, encode_png};
+use catgen_picture::{Picture, Rgba, RgbaImage, decode, encode_png};
 use catgen_resize::{Fill, Fit, square};
 use serde_json::{Value, json};
 

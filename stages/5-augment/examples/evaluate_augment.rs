@@ -1,7 +1,7 @@
 //! How near is every operation to torchvision's, and how many pictures does one core make?
 //!
 //! ```text
-//! cargo run --release -p catgen-augment --example evaluate
+//! cargo run --release -p catgen-augment --example evaluate_augment
 //! ```
 //!
 //! Prints rows of five columns, tab-separated: stage, data set, metric, ours, reference. To reach: at most half a level from
