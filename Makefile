@@ -13,7 +13,7 @@ TRAIN_BUDGET ?= --set '7.Train.epochs=8' --set '7.Train.batch=16' --set '7.Train
                 --set '4.Train.epochs=4' --set '4.Train.batch=16' --set '4.Train.max_images=6000'
 
 .DEFAULT_GOAL = run
-.PHONY: help run setup build-tools libtorch models build trainer test fmt lint doc bench clean
+.PHONY: help run setup build-tools libtorch models build trainer test test-python fmt lint doc bench eval clean
 
 run: setup ## fetch, build, draw sample photos if there are none, run the pipeline, train a little
 	$(CARGO) build --release
@@ -60,6 +60,12 @@ test: setup ## formatting, lints, every test, documentation
 	$(CARGO) test $(TRAINER)
 	$(MAKE) --no-print-directory doc
 
+# A Python of its own with what our exports are for. Tests find it there; without it they say what they skip.
+TEST_PYTHON = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/catgen-pipe/test-python
+test-python: ## get the Python libraries that tests open our exports with (once; 0.3 GB, outside the checkout)
+	@"$(TEST_PYTHON)/bin/python" -c "import datasets, numpy, PIL, webdataset" 2>/dev/null \
+	  || { $(PYTHON) -m venv "$(TEST_PYTHON)" && "$(TEST_PYTHON)/bin/python" -m pip install --quiet --requirement tools/test-python.txt; }
+
 fmt: ## format the code
 	$(CARGO) fmt --all
 
@@ -72,6 +78,9 @@ doc: build-tools ## build the documentation, with every warning an error
 
 bench: setup ## time the parts that have benchmarks
 	$(CARGO) bench --workspace
+
+eval: setup ## measure every stage on the shared data, beside the usual tools: one table
+	@CARGO="$(CARGO)" $(PYTHON) tools/eval.py
 
 clean: ## remove what was built (not what was fetched, and none of your data)
 	$(CARGO) clean

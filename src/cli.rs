@@ -20,6 +20,8 @@ mod inspect;
 mod locate;
 mod output;
 mod plan;
+mod preview;
+mod report;
 mod run;
 mod runs;
 mod sample;
@@ -68,6 +70,7 @@ enum Command {
     Plan(plan::Args),
     Status(plan::StatusArgs),
     Inspect(inspect::Args),
+    Preview(preview::Args),
     Verify(verify::Args),
     Why(why::Args),
     Trace(trace::Args),
@@ -77,6 +80,7 @@ enum Command {
     Compare(compare::Args),
     Gc(gc::Args),
     Fsck(fsck::Args),
+    Report(report::Args),
     Generate(generate::Args),
     Stages(stages::Args),
     Doctor(doctor::Args),
@@ -148,6 +152,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Plan(args) => plan::run(&args, context),
         Command::Status(args) => plan::status(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
+        Command::Preview(args) => preview::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
         Command::Why(args) => why::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),
@@ -157,6 +162,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Compare(args) => compare::run(&args, context),
         Command::Gc(args) => gc::run(&args, context),
         Command::Fsck(args) => fsck::run(&args, context),
+        Command::Report(args) => report::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),
         Command::Stages(args) => stages::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),

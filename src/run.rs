@@ -24,7 +24,7 @@ use std::{
 
 use catgen_api::{Digest, Item, Manifest, Rejection, Shape, is_failure};
 pub(crate) use originals::Originals;
-pub(crate) use pictures::{Lazy, picture_of};
+pub(crate) use pictures::{Lazy, caught, picture_of};
 
 use crate::{
     Error, Project,

@@ -1,19 +1,19 @@
-//! `inspect`: what lies in a stage, as a table, as JSON lines, or as a sheet to look at.
+//! `inspect`: what lies in a stage, as a table, as JSON lines, as a sheet to look at, or as histograms.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use catgen_api::{Item, Manifest, Picture, Rejection, Shape};
+use catgen_api::{Facts, Item, Manifest, Picture, Rejection, Shape};
+use catgen_picture::RgbImage;
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::{Context, output, run::stage};
 use crate::{
     Error, Project, Result,
-    run::{picture_of, source},
-    sheet::{Layout, sheet},
+    preview::{SHOWN_SIDE, distance},
+    sheet::{Cell, Layout, Tone, sheet},
+    shelf::{self, Shelf},
+    stats,
 };
 
 /// Show what a stage put out or rejected
@@ -26,12 +26,16 @@ pub(super) struct Args {
     /// What did not go on, and why, instead of what did
     #[arg(long)]
     rejected: bool,
-    /// Draw the pictures on one sheet into this PNG file; rejected duplicates beside what was kept
+    /// Draw the pictures with their names on one sheet into this PNG file; duplicates beside what was kept
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
-    /// At most so many pictures on the sheet, evenly over the stage
-    #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    limit: u32,
+    /// How sizes, formats, light, sharpness and the rest are spread, as small histograms
+    #[arg(long, conflicts_with_all = ["sheet", "rejected"])]
+    stats: bool,
+    /// At most so many pictures on the sheet, evenly over the stage; 96 if left out. With --stats, how many are decoded and
+    /// measured: 400
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: Option<u32>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
@@ -50,17 +54,21 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         manifest.items.retain(|item| item.name.contains(wanted) || item.photo.path.contains(wanted));
         manifest.rejections.retain(|rejection| rejection.name.contains(wanted) || rejection.photo.contains(wanted));
     }
-    let shelf = Shelf { project: &project, stage: at };
+    let looked = Looked { project: &project, stage: at };
     if let Some(file) = &args.sheet {
-        let pictures = if args.rejected {
-            shelf.of_rejections(&manifest.rejections, args.limit)?
-        } else {
-            shelf.of_items(&manifest.items, args.limit)
-        };
-        return draw(file, pictures);
+        let limit = args.limit.unwrap_or(96) as usize;
+        // What a stage that compares all pictures has to show is what it found equal.
+        let has_groups = manifest.rejections.iter().any(|rejection| rejection.of.is_some());
+        let by_groups = args.rejected || project.pipeline.stages[at].shape() == Shape::Set && has_groups;
+        let groups = if by_groups { looked.of_rejections(&manifest.rejections, limit)? } else { looked.of_items(&manifest.items, limit) };
+        let (all, what) = if by_groups { (manifest.rejections.len(), "did not go on") } else { (manifest.items.len(), "went on") };
+        return draw(file, &|count| format!("{name}: {count} pictures, {all} {what}"), &groups);
+    }
+    if args.stats {
+        return looked.stats(&manifest.items, args.limit.unwrap_or(400) as usize, context.json);
     }
     match (args.rejected, context.json) {
-        (false, true) => manifest.items.iter().for_each(|item| output::json(&shelf.line(item))),
+        (false, true) => manifest.items.iter().for_each(|item| output::json(&looked.line(item))),
         (true, true) => manifest.rejections.iter().for_each(|rejection| output::json(&rejection_line(rejection))),
         (false, false) => {
             let rows: Vec<Vec<String>> = manifest.items.iter().map(row).collect();
@@ -93,66 +101,113 @@ pub(super) fn manifest(project: &Project, stage: usize) -> Result<Manifest> {
     })
 }
 
-/// Where a stage's pictures are.
-struct Shelf<'a> {
+/// The stage that is looked at.
+struct Looked<'a> {
     project: &'a Project,
     stage: usize,
 }
 
-impl Shelf<'_> {
-    fn folder(&self, stage: usize) -> PathBuf {
-        match self.project.pipeline.stages[stage].from {
-            None => source::folder(self.project, stage),
-            Some(_) => self.project.workspace.stage_folder(&self.project.pipeline.stages[stage].name),
-        }
-    }
-
+impl Looked<'_> {
     fn line(&self, item: &Item) -> serde_json::Value {
-        let path = self.folder(self.stage).join(&item.name);
+        let path = shelf::folder(self.project, self.stage).join(&item.name);
         json!({
             "name": item.name, "photo": item.photo.path, "path": self.project.workspace.relative(&path).to_string(), "digest": item.digest,
             "width": item.width, "height": item.height, "bytes": item.bytes, "facts": item.facts,
         })
     }
 
-    fn of_items(&self, items: &[Item], limit: u32) -> Vec<Picture> {
-        // Files of a packed dataset have no size: they are no pictures.
-        let pictures: Vec<&Item> = items.iter().filter(|item| item.width > 0).collect();
-        let folder = self.folder(self.stage);
-        let keeps = self.project.pipeline.stages[self.stage].keeps;
-        let open = |item: &Item| match keeps {
-            true => load(&folder.join(&item.name)),
-            false => picture_of(self.project, self.stage, item, Some(512)).ok()?.ok(),
-        };
-        spread(&pictures, limit as usize).into_par_iter().filter_map(open).collect()
+    /// Items with their names, as one group.
+    fn of_items(&self, items: &[Item], limit: usize) -> Vec<Vec<Cell>> {
+        let cells = spread(&pictures(items), limit).into_par_iter().filter_map(|item| {
+            let picture = shelf::picture(self.project, self.stage, item, SHOWN_SIDE)?;
+            Some(Cell::new(picture, caption(item), Tone::Plain))
+        });
+        vec![cells.collect()]
     }
 
-    /// Rejected pictures as they came in; each kept photo once, followed by what was dropped for it.
-    fn of_rejections(&self, rejections: &[Rejection], limit: u32) -> Result<Vec<Picture>> {
+    /// Rejected pictures as they came in; for each kept photo a group of its own: that photo, then what was dropped for it.
+    fn of_rejections(&self, rejections: &[Rejection], limit: usize) -> Result<Vec<Vec<Cell>>> {
         let from = self.project.pipeline.stages[self.stage].from.unwrap_or(self.stage);
-        let folder = self.folder(from);
-        let names: HashMap<String, String> = match from == self.stage {
-            true => HashMap::new(),
-            false => manifest(self.project, from)?.items.into_iter().map(|item| (item.photo.path.clone(), item.name)).collect(),
-        };
-        let mut order: Vec<&Rejection> = rejections.iter().collect();
-        order.sort_by(|a, b| (&a.of, &a.name).cmp(&(&b.of, &b.name)));
-        let mut paths: Vec<PathBuf> = Vec::new();
-        let mut kept: Option<&String> = None;
-        for rejection in order {
-            if rejection.of.is_some() && kept != rejection.of.as_ref() {
-                kept = rejection.of.as_ref();
-                paths.extend(kept.and_then(|of| names.get(of)).map(|name| folder.join(name)));
-            }
-            paths.push(folder.join(&rejection.name));
+        if from != self.stage {
+            manifest(self.project, from)?;
         }
-        paths.truncate(limit as usize);
-        Ok(paths.into_par_iter().filter_map(|path| load(&path)).collect())
+        let shelf = Shelf::of(self.project, from);
+        let names = shelf.by_photo();
+        let mut order: Vec<&Rejection> = rejections.iter().collect();
+        order.sort_by(|a, b| (&a.of, a.distance, &a.name).cmp(&(&b.of, b.distance, &b.name)));
+        order.truncate(limit);
+        let mut groups: Vec<(Option<&String>, Vec<(&str, Vec<String>, Tone)>)> = Vec::new();
+        for rejection in order {
+            if rejection.of.is_none() || groups.last().is_none_or(|(of, _)| *of != rejection.of.as_ref()) {
+                let kept = rejection.of.as_ref().and_then(|of| names.get(of.as_str()));
+                let kept = kept.map(|name| (*name, vec![base(name).to_owned(), "kept".to_owned()], Tone::Good));
+                groups.push((rejection.of.as_ref(), kept.into_iter().collect()));
+            }
+            let words = if rejection.of.is_some() { distance(rejection) } else { rejection.kind.clone() };
+            let dropped = (rejection.name.as_str(), vec![base(&rejection.name).to_owned(), words], Tone::Bad);
+            if let Some((_, group)) = groups.last_mut() {
+                group.push(dropped);
+            }
+        }
+        let cell = |(name, words, tone): (&str, Vec<String>, Tone)| Cell { picture: shelf.named(name, SHOWN_SIDE), words, tone };
+        let groups: Vec<Vec<Cell>> = groups.into_par_iter().map(|(_, group)| group.into_iter().map(cell).collect()).collect();
+        // What belongs to nothing needs no row of its own.
+        let (groups, single): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.len() > 1);
+        let single: Vec<Cell> = single.into_iter().flatten().collect();
+        Ok(groups.into_iter().chain((!single.is_empty()).then_some(single)).collect())
+    }
+
+    /// Histograms of what is known of the items, and of what can be measured on `limit` of them.
+    fn stats(&self, items: &[Item], limit: usize, as_json: bool) -> Result<()> {
+        let items = pictures(items);
+        if items.is_empty() {
+            return Err(Error::Usage { what: "there is no picture to measure".to_owned(), hint: String::new() });
+        }
+        let chosen = spread(&items, limit);
+        let pictures = chosen.par_iter().filter_map(|item| shelf::picture(self.project, self.stage, item, SHOWN_SIDE));
+        let measured: Vec<Facts> = pictures.map(|picture| catgen_verify::measures(&picture)).collect();
+        let stats = stats::stats(&items, &measured);
+        if as_json {
+            stats.spreads.iter().for_each(output::json);
+            stats.words.iter().for_each(output::json);
+            return Ok(());
+        }
+        const WIDTH: usize = 32;
+        let blocks = stats.spreads.iter().map(|spread| spread.lines(WIDTH)).chain(stats.words.iter().map(|words| words.lines(WIDTH)));
+        for (at, lines) in blocks.enumerate() {
+            if at > 0 {
+                output::line("");
+            }
+            lines.into_iter().for_each(output::line);
+        }
+        if measured.len() < items.len() {
+            say!("light, sharpness and subject were measured on {} of {} pictures (--limit)", measured.len(), items.len());
+        }
+        Ok(())
     }
 }
 
-fn load(path: &Path) -> Option<Picture> {
-    catgen_picture::decode(&std::fs::read(path).ok()?, Some(512)).ok().map(|decoded| decoded.picture)
+/// Items that are pictures: files of a packed dataset have no size.
+fn pictures(items: &[Item]) -> Vec<&Item> {
+    items.iter().filter(|item| item.width > 0).collect()
+}
+
+/// What stands under a picture: its photo, and what tells it from the photo's other pictures.
+fn caption(item: &Item) -> Vec<String> {
+    let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
+    let (photo, name) = (stem(base(&item.photo.path)), stem(base(&item.name)));
+    let tag = name.strip_prefix(&photo).map(|tag| tag.trim_start_matches('_')).filter(|tag| !tag.is_empty());
+    let flags = item.facts.get("flags").and_then(|flags| flags.as_array()).filter(|flags| !flags.is_empty());
+    let second = match (tag, flags) {
+        (Some(tag), _) => tag.to_owned(),
+        (None, Some(flags)) => flags.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" "),
+        (None, None) => format!("{} x {}", item.width, item.height),
+    };
+    vec![photo, second]
+}
+
+fn base(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 /// `limit` of the items, evenly over all of them; within each stretch another place each time, because augmented pictures come
@@ -163,16 +218,21 @@ fn spread<T: Copy>(items: &[T], limit: usize) -> Vec<T> {
     (0..shown).map(|at| items[stretch(at) + (at * 7) % (stretch(at + 1) - stretch(at))]).collect()
 }
 
-fn draw(file: &Path, pictures: Vec<Picture>) -> Result<()> {
-    if pictures.is_empty() {
+/// Draws the groups, under the title for so many pictures, and says so.
+fn draw(file: &Path, title: &dyn Fn(usize) -> String, groups: &[Vec<Cell>]) -> Result<()> {
+    let count = groups.iter().flatten().filter(|cell| cell.picture.is_some()).count();
+    if count == 0 {
         return Err(Error::Usage { what: "there is no picture to put on the sheet".to_owned(), hint: String::new() });
     }
-    let count = pictures.len();
-    let sheet = sheet(pictures, Layout::for_count(count));
-    let bytes = catgen_picture::encode_png(&Picture::Rgb(sheet));
-    std::fs::write(file, bytes).map_err(Error::io("write", file))?;
+    write_sheet(file, sheet(&title(count), groups, Layout::for_count(groups.iter().map(Vec::len).sum())))?;
     say!("drew {count} pictures onto {}", file.display());
     Ok(())
+}
+
+/// Writes a sheet as PNG.
+pub(super) fn write_sheet(file: &Path, sheet: RgbImage) -> Result<()> {
+    let bytes = catgen_picture::encode_png(&Picture::Rgb(sheet));
+    std::fs::write(file, bytes).map_err(Error::io("write", file))
 }
 
 fn row(item: &Item) -> Vec<String> {

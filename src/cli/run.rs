@@ -1,6 +1,6 @@
 //! `run`: compute what is missing, and nothing else.
 
-use super::{Context, output::Output};
+use super::{Context, output::Output, report};
 use crate::{Error, Project, Result, run as engine};
 
 /// Compute what is missing, per photo, and nothing else
@@ -41,7 +41,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     };
     threads(args.jobs)?;
     super::stop_on_ctrl_c();
-    engine::run(&mut project, &options, &Output::new(context.json)).map(|_| ())
+    let before = report::newest(&project);
+    let ended = engine::run(&mut project, &options, &Output::new(context.json));
+    report::after_run(&project, before, ended.is_ok());
+    ended.map(|_| ())
 }
 
 /// The position of the stage that a person calls `word`.

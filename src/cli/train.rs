@@ -2,7 +2,7 @@
 
 use catgen_api::Shape;
 
-use super::{Context, output::Output, run::stage};
+use super::{Context, output::Output, report, run::stage};
 use crate::{Error, Result, run as engine};
 
 /// Train again on the cached dataset, as a new run
@@ -47,5 +47,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         time_budget: args.time_budget,
     };
     super::stop_on_ctrl_c();
-    engine::run(&mut project, &options, &Output::new(context.json)).map(|_| ())
+    let before = report::newest(&project);
+    let ended = engine::run(&mut project, &options, &Output::new(context.json));
+    report::after_run(&project, before, ended.is_ok());
+    ended.map(|_| ())
 }

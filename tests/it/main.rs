@@ -17,5 +17,6 @@ mod faults;
 mod gc;
 mod home;
 mod keep;
+mod outputs;
 mod readme;
 mod real_photos;

@@ -24,8 +24,8 @@ pub mod decisions;
 mod measure;
 
 use catgen_api::{
-    BuildContext, Digest, Input, Item, ItemStage, KeyInput, Kind, Made, Output, Param, ParamKind, Params, Reason, Shape, StageError,
-    Verdict,
+    BuildContext, Digest, Facts, Input, Item, ItemStage, KeyInput, Kind, Made, Output, Param, ParamKind, Params, Picture, Reason, Shape,
+    StageError, Verdict,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -34,6 +34,11 @@ use crate::{
     decisions::{Choice, Decisions},
     measure::Measured,
 };
+
+/// What can be measured of a picture, under the names that the stage's facts have: `subject_share`, `sharpness`, `luma`, ….
+pub fn measures(picture: &Picture) -> Facts {
+    Measured::of(picture).facts()
+}
 
 /// Every check, in the order in which flags are listed.
 const CHECKS: &[&str] = &["no_subject", "unsure", "cut_off", "too_small", "blurred", "too_dark", "too_bright"];

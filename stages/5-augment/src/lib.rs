@@ -10,27 +10,29 @@
 //! | `each` | the untouched picture, then each transform alone: n + 1 |
 //! | `random` | `copies`, each with a random subset |
 //!
-//! Transforms are applied in the order of the list. Colour follows torchvision's definitions on 8-bit pictures, on
-//! straight-alpha RGB; transparency is never changed by it.
+//! Transforms are applied in the order of the list. Colour follows torchvision's definitions, on straight-alpha RGB;
+//! transparency is never changed by it. All colour of an output is one matrix, applied once: see `steps.rs`.
 //!
 //! What it refuses to do: put a colour under transparent parts, which is `resize`'s business, or look at the target size.
 
 mod steps;
 
+use std::borrow::Cow;
+
 use catgen_api::{
-    BuildContext, Draw, Facts, Input, ItemStage, Kind, Made, Output, Param, ParamKind, Params, Picture, Shape, StageError, Verdict,
+    BuildContext, Digest, Draw, Facts, Input, ItemStage, Kind, Made, Output, Param, ParamKind, Params, Shape, StageError, Verdict,
 };
-use catgen_picture::{Filter, resize};
+use catgen_picture::fit_within;
 use serde::Deserialize;
 
-pub use steps::{Ranges, Step, Transform, apply_steps};
+pub use steps::{Mip, Ranges, Step, Transform};
 
 const NAMES: &[&str] = &["Flip_Hor", "Bright_Light", "Bright_Dim", "Contrast", "Satur", "Post", "Crop_Random"];
 
 /// `augment` for the registry.
 pub const KIND: Kind = Kind {
     name: "augment",
-    version: 1,
+    version: 2,
     shape: Shape::Item,
     random: true,
     summary: "makes many pictures of each: flips, light, contrast, colours, crops",
@@ -125,9 +127,9 @@ impl Augment {
         }
     }
 
-    /// Output `k` of the photo with content `input.digest`, made from its small copy.
-    fn output(&self, k: usize, input: &Input<'_>, small: &Picture) -> Output {
-        let mut draw = Draw::new(self.seed, KIND.name, &input.digest, k as u64);
+    /// Output `k` of the photo with that content, made from its small copy: of no other output, and in any order.
+    fn output(&self, k: usize, photo: &Digest, small: &Mip<'_>) -> Output {
+        let mut draw = Draw::new(self.seed, KIND.name, photo, k as u64);
         let chosen = self.chosen(k, &mut draw);
         let steps: Vec<Step> = chosen.iter().map(|transform| self.ranges.draw(*transform, &mut draw)).collect();
         let words = if chosen.is_empty() { "No_Trans".to_owned() } else { chosen.iter().map(|t| t.name()).collect::<Vec<_>>().join("-") };
@@ -135,7 +137,7 @@ impl Augment {
         let values = chosen.iter().zip(&steps).map(|(transform, step)| step.to_fact(*transform)).collect();
         Output {
             tag: format!("{k:0digits$}_{words}"),
-            made: Made::Picture(apply_steps(small, &steps)),
+            made: Made::Picture(small.after(&steps)),
             facts: Facts::from_iter([("transforms".to_owned(), serde_json::Value::Array(values))]),
         }
     }
@@ -155,20 +157,10 @@ impl ItemStage for Augment {
     }
 
     fn apply(&self, input: &Input<'_>) -> Result<Verdict, StageError> {
-        let small = fit(input.picture, self.options.max_side);
-        Ok(Verdict::Keep((0..self.fan_out()).map(|k| self.output(k, input, &small)).collect()))
+        let small = fit_within(Cow::Borrowed(input.picture), self.working_side());
+        let mip = Mip::new(&small);
+        Ok(Verdict::Keep((0..self.fan_out()).map(|k| self.output(k, &input.digest, &mip)).collect()))
     }
-}
-
-/// The picture with a longest side of at most `max_side` pixels; 0 leaves it as it is.
-fn fit(picture: &Picture, max_side: u32) -> Picture {
-    let [width, height] = picture.size();
-    let longest = width.max(height);
-    if max_side == 0 || longest <= max_side {
-        return picture.clone();
-    }
-    let scaled = |length: u32| ((f64::from(length) * f64::from(max_side) / f64::from(longest)).round() as u32).max(1);
-    resize(picture, scaled(width), scaled(height), Filter::Lanczos)
 }
 
 #[cfg(test)]

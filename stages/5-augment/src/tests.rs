@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use catgen_api::Digest;
-use catgen_picture::{Rgb, RgbImage, Rgba, RgbaImage};
+use catgen_picture::{Picture, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::*;
 
@@ -39,42 +39,51 @@ fn pixels(output: &Output) -> &Picture {
     }
 }
 
-/// One step after the other, each by its definition, pixel by pixel: slow and plain.
-fn by_definition(picture: &Picture, steps: &[Step]) -> Picture {
-    let mut image = picture.to_rgba().into_owned();
+/// Red, green, blue and alpha, not rounded.
+type Pixel = [f64; 4];
+
+/// The definitions, pixel by pixel in floats, slow and plain, with width and height: only posterising rounds.
+fn by_definition(picture: &Picture, steps: &[Step]) -> (Vec<Pixel>, [u32; 2]) {
+    let rgba = picture.to_rgba();
+    let (mut width, mut height) = rgba.dimensions();
+    let mut pixels: Vec<Pixel> = rgba.pixels().map(|pixel| pixel.0.map(f64::from)).collect();
+    let grey = |pixel: &Pixel| 0.2989 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
     for step in steps {
-        let grey = |pixel: &Rgba<u8>| (f32::from(pixel[0]) * 0.2989 + f32::from(pixel[1]) * 0.587 + f32::from(pixel[2]) * 0.114).floor();
-        let (width, height) = image.dimensions();
-        let total: f64 = image.pixels().map(|pixel| f64::from(pixel[3])).sum();
-        let mean = image.pixels().map(|pixel| f64::from(pixel[3]) * f64::from(grey(pixel))).sum::<f64>() / total;
-        let colours = |change: &dyn Fn(f32, &Rgba<u8>) -> f32| {
-            RgbaImage::from_fn(width, height, |x, y| {
-                let pixel = image.get_pixel(x, y);
-                let [r, g, b] = [0, 1, 2].map(|at| change(f32::from(pixel[at]), pixel).clamp(0.0, 255.0).floor() as u8);
-                Rgba([r, g, b, pixel[3]])
-            })
+        let visible: f64 = pixels.iter().map(|pixel| pixel[3]).sum();
+        let mean = pixels.iter().map(|pixel| pixel[3] * grey(pixel)).sum::<f64>() / visible;
+        let colours = |pixels: &[Pixel], change: &dyn Fn(f64, &Pixel) -> f64| -> Vec<Pixel> {
+            pixels.iter().map(|pixel| [change(pixel[0], pixel), change(pixel[1], pixel), change(pixel[2], pixel), pixel[3]]).collect()
         };
-        image = match *step {
-            Step::Flip => RgbaImage::from_fn(width, height, |x, y| *image.get_pixel(width - 1 - x, y)),
-            Step::Brightness(factor) => colours(&|value, _| value * factor as f32),
-            Step::Contrast(factor) => colours(&|value, _| value * factor as f32 + mean as f32 * (1.0 - factor) as f32),
-            Step::Saturation(factor) => colours(&|value, pixel| value * factor as f32 + grey(pixel) * (1.0 - factor) as f32),
-            Step::Posterise(bits) => colours(&|value, _| (value as u32 >> (8 - bits) << (8 - bits)) as f32),
+        pixels = match *step {
+            Step::Flip => pixels.chunks(width as usize).flat_map(|row| row.iter().rev().copied()).collect(),
+            Step::Brightness(factor) => colours(&pixels, &|value, _| value * factor),
+            Step::Contrast(factor) => colours(&pixels, &|value, _| value * factor + mean * (1.0 - factor)),
+            Step::Saturation(factor) => colours(&pixels, &|value, pixel| value * factor + grey(pixel) * (1.0 - factor)),
+            Step::Posterise(bits) => {
+                colours(&pixels, &|value, _| f64::from((value.round().clamp(0.0, 255.0) as u32) >> (8 - bits) << (8 - bits)))
+            }
             Step::Crop { size, left, top } => {
                 let (w, h) = ((f64::from(width) * size).round() as u32, (f64::from(height) * size).round() as u32);
                 let x0 = (f64::from(width - w) * left).round() as u32;
                 let y0 = (f64::from(height - h) * top).round() as u32;
-                RgbaImage::from_fn(w, h, |x, y| *image.get_pixel(x + x0, y + y0))
+                let cut = (0..w * h).map(|at| pixels[((y0 + at / w) * width + x0 + at % w) as usize]).collect();
+                (width, height) = (w, h);
+                cut
             }
         };
     }
-    if picture.has_alpha() {
-        Picture::Rgba(image)
-    } else {
-        Picture::Rgb(RgbImage::from_fn(image.width(), image.height(), |x, y| {
-            let [r, g, b, _] = image.get_pixel(x, y).0;
-            Rgb([r, g, b])
-        }))
+    (pixels, [width, height])
+}
+
+/// The nearest whole numbers to the definitions; of a number in the very middle of two, either.
+fn check(picture: &Picture, steps: &[Step]) {
+    let made = Mip::new(picture).after(steps);
+    let (expected, size) = by_definition(picture, steps);
+    assert_eq!((made.size(), made.has_alpha()), (size, picture.has_alpha()), "{steps:?}");
+    for (ours, exact) in made.to_rgba().pixels().zip(expected) {
+        for (ours, exact) in ours.0.iter().zip(exact) {
+            assert!((f64::from(*ours) - exact.clamp(0.0, 255.0)).abs() <= 0.5001, "{steps:?}: {ours} is not {exact}");
+        }
     }
 }
 
@@ -94,48 +103,49 @@ fn folded_steps_are_the_definitions_one_after_the_other() {
         &[Saturation(0.0)],
         &[Posterise(5)],
         &[Posterise(1), Posterise(8)],
-        // What was clamped stays clamped: no factor of the two together does this.
+        // Nothing is clamped in between.
         &[Brightness(1.4), Brightness(0.7)],
         &[Flip, Brightness(1.31), Brightness(0.77), Contrast(1.21), Saturation(1.63), Posterise(5)],
         &[Posterise(3), Saturation(0.4), Contrast(0.8), crop, Contrast(1.29), Brightness(1.2), Flip, crop],
     ];
     for alpha in [false, true] {
-        let picture = picture(23, 17, alpha);
+        let picture = picture(46, 34, alpha);
         for steps in chains {
-            assert_eq!(apply_steps(&picture, steps), by_definition(&picture, steps), "alpha {alpha}: {steps:?}");
+            check(&picture, steps);
         }
     }
 }
 
 /// The definitions themselves, on numbers worked out by hand.
 #[test]
-fn the_definitions_give_torchvisions_numbers() {
-    let check = |step: Step, from: [[u8; 3]; 2], to: [[u8; 3]; 2]| {
+fn colours_are_the_numbers_worked_out_by_hand() {
+    let check = |steps: &[Step], from: [[u8; 3]; 2], to: [[u8; 3]; 2]| {
         let image = RgbImage::from_raw(2, 1, from.concat()).unwrap();
         let expected = Picture::Rgb(RgbImage::from_raw(2, 1, to.concat()).unwrap());
-        assert_eq!(apply_steps(&Picture::Rgb(image), &[step]), expected, "{step:?}");
+        assert_eq!(Mip::new(&Picture::Rgb(image)).after(steps), expected, "{steps:?}");
     };
     let from = [[200, 100, 50], [10, 20, 255]];
-    check(Step::Brightness(1.4), from, [[255, 140, 70], [14, 28, 255]]);
-    check(Step::Brightness(0.7), from, [[140, 70, 35], [7, 14, 178]]);
-    // Grey 124 (of 124.18) and 43 (of 43.799), mean 83.5: 83.5 + 0.5 · (value − 83.5), cut.
-    check(Step::Contrast(0.5), from, [[141, 91, 66], [46, 51, 169]]);
-    // 124 + 0.5 · (value − 124), and so on.
-    check(Step::Saturation(0.5), from, [[162, 112, 87], [26, 31, 149]]);
-    check(Step::Saturation(2.0), from, [[255, 76, 0], [0, 0, 255]]);
-    check(Step::Posterise(5), from, [[200, 96, 48], [8, 16, 248]]);
-    check(Step::Flip, from, [[10, 20, 255], [200, 100, 50]]);
+    check(&[Step::Brightness(1.4)], from, [[255, 140, 70], [14, 28, 255]]);
+    check(&[Step::Brightness(0.7)], from, [[140, 70, 35], [7, 14, 179]]);
+    // Grey 124.18 and 43.799, mean 83.9895: that + 0.5 · (value − that).
+    check(&[Step::Contrast(0.5)], from, [[142, 92, 67], [47, 52, 169]]);
+    // 124.18 + 0.5 · (value − 124.18), and so on.
+    check(&[Step::Saturation(0.5)], from, [[162, 112, 87], [27, 32, 149]]);
+    check(&[Step::Saturation(2.0)], from, [[255, 76, 0], [0, 0, 255]]);
+    check(&[Step::Posterise(5)], from, [[200, 96, 48], [8, 16, 248]]);
+    check(&[Step::Flip], from, [[10, 20, 255], [200, 100, 50]]);
+    // Where torchvision would clamp 200 · 1.4 to 255 and make 179 of it, the highlight comes back.
+    check(&[Step::Brightness(1.4), Step::Brightness(0.7)], from, [[196, 98, 49], [10, 20, 250]]);
 }
 
 #[test]
 fn contrast_pivots_on_the_subject_and_never_touches_alpha() {
     // A grey subject on transparent black: by its own mean it has no contrast to change.
     let image = RgbaImage::from_fn(8, 8, |x, _| if x < 4 { Rgba([115, 115, 115, 255]) } else { Rgba([0, 0, 0, 0]) });
-    let Picture::Rgba(after) = apply_steps(&Picture::Rgba(image), &[Step::Contrast(0.5), Step::Brightness(1.0)]) else {
+    let Picture::Rgba(after) = Mip::new(&Picture::Rgba(image)).after(&[Step::Contrast(0.5), Step::Brightness(1.0)]) else {
         panic!("alpha was lost")
     };
-    // 0.2989 + 0.587 + 0.114 is 0.9999, so the grey of 115 is cut to 114, as in torchvision.
-    assert_eq!((after.get_pixel(0, 0).0, after.get_pixel(7, 0).0[3]), ([114, 114, 114, 255], 0));
+    assert_eq!((after.get_pixel(0, 0).0, after.get_pixel(7, 0).0[3]), ([115, 115, 115, 255], 0));
 
     let picture = picture(40, 30, true);
     for output in outputs(&[("max_side", 0.into())], 7, b"", &picture) {
@@ -147,7 +157,7 @@ fn contrast_pivots_on_the_subject_and_never_touches_alpha() {
     }
     // Nothing visible at all must not divide by zero.
     let empty = Picture::Rgba(RgbaImage::new(2, 2));
-    assert_eq!(apply_steps(&empty, &[Step::Contrast(0.5)]), empty);
+    assert_eq!(Mip::new(&empty).after(&[Step::Contrast(0.5)]), empty);
 }
 
 #[test]
@@ -174,7 +184,8 @@ fn the_powerset_is_every_subset_in_the_lists_order() {
     let factor = facts[1][1].as_f64().unwrap();
     assert_eq!(*facts, serde_json::json!([["Post", 5], ["Contrast", factor], ["Flip_Hor"]]));
     let steps = [Step::Posterise(5), Step::Contrast(factor), Step::Flip];
-    assert_eq!(pixels(&reversed[7]), &by_definition(&picture, &steps));
+    assert_eq!(pixels(&reversed[7]), &Mip::new(&picture).after(&steps));
+    check(&picture, &steps);
 
     let seven = outputs(&[("transforms", serde_json::json!(NAMES))], 7439, b"cat", &picture);
     assert_eq!((seven.len(), seven[3].tag.as_str()), (128, "003_Flip_Hor-Bright_Light"));
@@ -256,4 +267,31 @@ fn pictures_are_made_small_first_and_only_then() {
     assert_eq!(size(128, &picture(100, 120, false)), [100, 120]);
     assert_eq!(size(0, &picture(400, 300, false)), [400, 300]);
     assert_eq!(size(8, &picture(400, 2, false)), [8, 1]);
+}
+
+/// Each output alone, from the last to the first, on threads that take turns: the same bytes as all of them in a row.
+#[test]
+fn an_output_is_the_same_alone_in_any_order_and_on_any_thread() {
+    let mut params = Params::defaults(KIND.params);
+    params.set(KIND.params, "transforms", &serde_json::json!(NAMES)).unwrap();
+    let stage = Augment { options: params.read(), ranges: params.read(), seed: 7439 };
+    let (picture, photo) = (picture(60, 44, true), Digest::of(b"cat"));
+    let print = |output: &Output| (output.tag.clone(), pixels(output).clone(), output.facts.clone());
+    let in_a_row: Vec<_> = outputs(&[("transforms", serde_json::json!(NAMES))], 7439, b"cat", &picture).iter().map(print).collect();
+    for threads in [1, 2, 3, 8] {
+        let mut made: Vec<_> = std::thread::scope(|scope| {
+            let (stage, picture, photo) = (&stage, &picture, &photo);
+            let ours = |thread: usize| (0..stage.fan_out()).rev().filter(move |k| k % threads == thread);
+            // One small copy per output for odd threads, one for all of them for even ones: what it remembers is no input.
+            let work = move |thread: usize| {
+                let shared = Mip::new(picture);
+                let mip = |k| if thread % 2 == 1 { stage.output(k, photo, &Mip::new(picture)) } else { stage.output(k, photo, &shared) };
+                ours(thread).map(|k| (k, print(&mip(k)))).collect::<Vec<_>>()
+            };
+            let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+            handles.into_iter().flat_map(|handle| handle.join().unwrap()).collect()
+        });
+        made.sort_by_key(|(k, _)| *k);
+        assert!(made.into_iter().map(|(_, output)| output).eq(in_a_row.iter().cloned()), "{threads} threads");
+    }
 }

@@ -6,14 +6,22 @@
 //! imagefolder/
 //!   metadata.jsonl            for each picture: {"file_name", "photo"}
 //!   …                         the pictures themselves, linked
+//! webdataset/shard-….tar      if asked for: see `webdataset.rs`
+//! images.npz                  if asked for: see `npz.rs`
+//! stylegan.zip                if asked for: see `stylegan.rs`
 //! ```
 //!
 //! Rows are ordered by the content of the pictures, so that `images.npy`, and with it the dataset's digest, depends only
-//! on which pictures there are: not on their names, nor on how many cores packed them.
+//! on which pictures there are: not on their names, nor on how many cores packed them. The other formats have the same
+//! pictures in the same order, without times, owners or anything else of the machine in them.
 //!
 //! What it refuses to do: scale or crop. Pictures of two sizes are an error that names two of them.
 
 mod npy;
+mod npz;
+mod rows;
+mod stylegan;
+mod webdataset;
 
 use std::{
     fmt::Display,
@@ -25,6 +33,7 @@ use std::{
 use catgen_api::{BuildContext, Facts, Item, Kind, PackFile, PackStage, PackedFile, Param, ParamKind, Params, Picture, Shape, StageError};
 use catgen_picture::Rgb;
 use rayon::prelude::*;
+use rows::Rows;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -34,12 +43,35 @@ pub const KIND: Kind = Kind {
     version: 1,
     shape: Shape::Pack,
     random: false,
-    summary: "packs all pictures into images.npy for the trainer, and into an imagefolder",
-    params: &[Param {
-        name: "imagefolder",
-        kind: ParamKind::Flag(true),
-        doc: "also a folder of the pictures with metadata.jsonl, which datasets.load_dataset(\"imagefolder\") reads",
-    }],
+    summary: "packs all pictures into images.npy for the trainer, and into what other tools read",
+    params: &[
+        Param {
+            name: "imagefolder",
+            kind: ParamKind::Flag(true),
+            doc: "also a folder of the pictures with metadata.jsonl, which datasets.load_dataset(\"imagefolder\") reads",
+        },
+        Param {
+            name: "webdataset",
+            kind: ParamKind::Flag(false),
+            doc: "also tar files of PNG and JSON pairs in webdataset/, which webdataset.WebDataset and datasets read as a stream",
+        },
+        Param {
+            name: "shard_pictures",
+            kind: ParamKind::Whole { default: 10_000, min: 1, max: 10_000_000 },
+            doc: "pictures in each tar file of webdataset/",
+        },
+        Param {
+            name: "npz",
+            kind: ParamKind::Flag(false),
+            doc: "also images.npz: numpy.load answers `images`, N × H × W × 3, and `photo`, the number of each one's photo",
+        },
+        Param {
+            name: "stylegan",
+            kind: ParamKind::Flag(false),
+            doc: "also stylegan.zip with dataset.json, which the StyleGAN2-ADA and StyleGAN3 trainers take as --data; \
+                  the side has to be a power of two",
+        },
+    ],
 };
 
 /// About so many bytes of rows are in memory at once: enough to keep all cores decoding.
@@ -56,6 +88,10 @@ pub fn build(params: &Params, _: &BuildContext) -> Result<Box<dyn PackStage>, St
 #[derive(Deserialize)]
 struct Export {
     imagefolder: bool,
+    webdataset: bool,
+    shard_pictures: usize,
+    npz: bool,
+    stylegan: bool,
 }
 
 impl PackStage for Export {
@@ -67,6 +103,9 @@ impl PackStage for Export {
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<PackFile>, StageError> {
         let [width, height] = common_size(items)?;
+        if self.stylegan {
+            stylegan::check_size([width, height])?;
+        }
         let mut rows: Vec<&Item> = items.iter().collect();
         rows.sort_by(|a, b| (a.digest, &a.name).cmp(&(b.digest, &b.name)));
 
@@ -96,6 +135,16 @@ impl PackStage for Export {
                 content: PackedFile::Item(at),
                 facts: Facts::new(),
             }));
+        }
+        let rows = Rows { items: &rows, size: [width, height], open, out };
+        if self.webdataset {
+            files.extend(webdataset::write(&rows, self.shard_pictures)?);
+        }
+        if self.npz {
+            files.push(npz::write(&rows)?);
+        }
+        if self.stylegan {
+            files.push(stylegan::write(&rows)?);
         }
         Ok(files)
     }

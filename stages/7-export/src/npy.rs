@@ -3,8 +3,15 @@
 /// The header of an array of unsigned bytes in C order; its length is a multiple of 64, so that a reader that maps the
 /// file finds the values aligned.
 pub(crate) fn header(shape: [usize; 4]) -> Vec<u8> {
-    let [n, c, h, w] = shape;
-    let mut text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({n}, {c}, {h}, {w}), }}");
+    header_of("|u1", &shape)
+}
+
+/// The header of an array in C order whose values NumPy calls `descr`: `|u1` for unsigned bytes, `<i8` for 64-bit numbers.
+pub(crate) fn header_of(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let lengths: Vec<String> = shape.iter().map(usize::to_string).collect();
+    // One number in brackets is only a list to Python if a comma follows it.
+    let lengths = if lengths.len() == 1 { format!("{},", lengths[0]) } else { lengths.join(", ") };
+    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({lengths}), }}");
     // Magic, version and length take 10 bytes, the closing newline one.
     while (10 + text.len() + 1) % 64 != 0 {
         text.push(' ');

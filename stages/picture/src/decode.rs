@@ -10,7 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, metadata::Orienta
 use crate::{Format, Picture, fit_within};
 
 /// Bumped whenever the same file decodes to other pixels: it is in the key of every stage that looks at pictures.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// More pixels than this are refused before memory is asked for: 16,384 × 16,384, 768 MiB as RGB.
 const MAX_PIXELS: u64 = 1 << 28;

@@ -14,7 +14,7 @@ mod regions;
 mod resize;
 
 pub use decode::{DecodeError, Decoded, Probe, VERSION, decode, probe};
-pub use encode::encode_png;
+pub use encode::{encode_jpeg, encode_png};
 pub use format::Format;
 pub use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 pub use picture::Picture;
