@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use catgen_api::{Item, Manifest, Picture, Rejection, Shape};
+use catgen_api::{Item, Manifest, Picture, Rejection, SIMILAR, Shape};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -13,8 +13,10 @@ use super::{Context, output, run::stage};
 use crate::{
     Error, Project, Result,
     run::{picture_of, source},
-    sheet::{Layout, sheet},
+    sheet::{Labelled, Layout, Mark, grouped, sheet},
 };
+
+mod groups;
 
 /// Show what a stage put out or rejected
 #[derive(Debug, clap::Args)]
@@ -26,7 +28,10 @@ pub(super) struct Args {
     /// What did not go on, and why, instead of what did
     #[arg(long)]
     rejected: bool,
-    /// Draw the pictures on one sheet into this PNG file; rejected duplicates beside what was kept
+    /// Pairs that are alike although both went on, for you to decide
+    #[arg(long, conflicts_with = "rejected")]
+    possible: bool,
+    /// Draw the pictures on one sheet into this PNG file; after a search for duplicates, its groups side by side
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
     /// At most so many pictures on the sheet, evenly over the stage
@@ -52,12 +57,28 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let shelf = Shelf { project: &project, stage: at };
     if let Some(file) = &args.sheet {
+        if args.possible || !args.rejected && project.pipeline.stages[at].shape() == Shape::Set {
+            let groups = shelf.of_groups(&manifest, args.possible, args.limit)?;
+            if args.possible || !groups.is_empty() {
+                return draw_groups(file, groups);
+            }
+        }
         let pictures = if args.rejected {
             shelf.of_rejections(&manifest.rejections, args.limit)?
         } else {
             shelf.of_items(&manifest.items, args.limit)
         };
         return draw(file, pictures);
+    }
+    if args.possible {
+        let pairs = groups::pairs(&manifest.items);
+        if context.json {
+            pairs.iter().for_each(|pair| output::json(&pair.line()));
+        } else {
+            output::table(&["name", "like", "apart", "agree"], &pairs.iter().map(groups::Pair::row).collect::<Vec<_>>());
+            say!("{} where both went on although they are alike; --sheet FILE.png shows them side by side", pairs.len());
+        }
+        return Ok(());
     }
     match (args.rejected, context.json) {
         (false, true) => manifest.items.iter().for_each(|item| output::json(&shelf.line(item))),
@@ -66,6 +87,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             let rows: Vec<Vec<String>> = manifest.items.iter().map(row).collect();
             output::table(&["name", "size", "bytes", "facts"], &rows);
             say!("{} items, {} rejected (--rejected shows them)", manifest.items.len(), manifest.rejections.len());
+            let possible = groups::pairs(&manifest.items).len();
+            match possible {
+                0 => {}
+                1 => say!("1 pair is alike and both went on (--possible shows it)"),
+                _ => say!("{possible} pairs are alike and both went on (--possible lists them)"),
+            }
         }
         (true, false) => {
             let rows: Vec<Vec<String>> = manifest
@@ -118,13 +145,43 @@ impl Shelf<'_> {
     fn of_items(&self, items: &[Item], limit: u32) -> Vec<Picture> {
         // Files of a packed dataset have no size: they are no pictures.
         let pictures: Vec<&Item> = items.iter().filter(|item| item.width > 0).collect();
-        let folder = self.folder(self.stage);
-        let keeps = self.project.pipeline.stages[self.stage].keeps;
-        let open = |item: &Item| match keeps {
-            true => load(&folder.join(&item.name)),
-            false => picture_of(self.project, self.stage, item, Some(512)).ok()?.ok(),
+        spread(&pictures, limit as usize).into_par_iter().filter_map(|item| self.open(self.stage, item)).collect()
+    }
+
+    fn open(&self, stage: usize, item: &Item) -> Option<Picture> {
+        match self.project.pipeline.stages[stage].keeps {
+            true => load(&self.folder(stage).join(&item.name)),
+            false => picture_of(self.project, stage, item, Some(512)).ok()?.ok(),
+        }
+    }
+
+    /// Each kept picture beside those that are like it, as they came in; no group is cut in two.
+    fn of_groups(&self, manifest_now: &Manifest, only_possible: bool, limit: u32) -> Result<Vec<Vec<Labelled>>> {
+        let Some(from) = self.project.pipeline.stages[self.stage].from else { return Ok(Vec::new()) };
+        let before = manifest(self.project, from)?;
+        let photos: HashMap<String, String> = before.items.iter().map(|item| (item.photo.path.clone(), item.name.clone())).collect();
+        let by_name: HashMap<&str, &Item> = before.items.iter().map(|item| (item.name.as_str(), item)).collect();
+        let mut groups = groups::groups(manifest_now, &photos);
+        if only_possible {
+            groups.iter_mut().for_each(|group| group.others.retain(|other| other.mark == Mark::Possible));
+            groups.retain(|group| !group.others.is_empty());
+        }
+        let mut room = limit as usize;
+        groups.retain(|group| {
+            let fits = group.others.len() < room;
+            room = room.saturating_sub(group.others.len() + 1);
+            fits
+        });
+        let labelled = |name: &str, mark, words: String| {
+            let picture = self.open(from, by_name.get(name)?)?;
+            Some(Labelled { picture, mark, lines: [name.to_owned(), words] })
         };
-        spread(&pictures, limit as usize).into_par_iter().filter_map(open).collect()
+        let labelled = |group: &groups::Group<'_>| {
+            let kept = labelled(group.kept, Mark::Kept, "kept".to_owned());
+            let others = group.others.iter().map(|other| labelled(other.name, other.mark, other.words.clone()));
+            [kept].into_iter().chain(others).flatten().collect()
+        };
+        Ok(groups.par_iter().map(labelled).collect())
     }
 
     /// Rejected pictures as they came in; each kept photo once, followed by what was dropped for it.
@@ -175,9 +232,21 @@ fn draw(file: &Path, pictures: Vec<Picture>) -> Result<()> {
     Ok(())
 }
 
+fn draw_groups(file: &Path, groups: Vec<Vec<Labelled>>) -> Result<()> {
+    if groups.is_empty() {
+        return Err(Error::Usage { what: "there are no such pairs to put on the sheet".to_owned(), hint: String::new() });
+    }
+    let count = groups.len();
+    let bytes = catgen_picture::encode_png(&Picture::Rgb(grouped(groups)));
+    std::fs::write(file, bytes).map_err(Error::io("write", file))?;
+    say!("drew {count} groups onto {}: green went on, red was dropped for it, yellow is alike and went on as well", file.display());
+    Ok(())
+}
+
 fn row(item: &Item) -> Vec<String> {
     let size = if item.width > 0 { format!("{}×{}", item.width, item.height) } else { String::new() };
-    let facts: Vec<_> = item.facts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let shown = item.facts.iter().filter(|(name, _)| *name != SIMILAR);
+    let facts: Vec<_> = shown.map(|(name, value)| format!("{name}={value}")).collect();
     vec![item.name.clone(), size, item.bytes.to_string(), facts.join(" ")]
 }
 

@@ -6,6 +6,7 @@
 
 mod bench;
 mod cli;
+mod duplicates;
 mod engine;
 mod explain;
 #[cfg(unix)]

@@ -77,7 +77,7 @@ impl Rules {
         };
         let scale = (bits / 64).max(1);
         let max_distance = max_distance.unwrap_or(near * scale);
-        Self { max_distance, look_distance: max_distance.max(near * scale) + 8 * scale, agreement, aligned }
+        Self { max_distance, look_distance: max_distance.max(10 * scale) + 8 * scale, agreement, aligned }
     }
 
     /// What two photos whose hashes differ in `distance` bits are to each other; the order of the two does not matter.

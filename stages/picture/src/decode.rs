@@ -28,7 +28,9 @@ mod jpeg;
 mod other;
 
 /// Bumped whenever the same file decodes to other pixels: it is in the key of every stage that looks at pictures.
-pub const VERSION: u32 = 2;
+///
+/// Another number for each set of decoders built in: what one program could not read, another can.
+pub const VERSION: u32 = 2 + if cfg!(feature = "heif") { 0 } else { 1000 } + if cfg!(feature = "avif") { 0 } else { 2000 };
 
 /// More pixels than this are refused before memory is asked for: 16,384 × 16,384.
 const MAX_PIXELS: u64 = 1 << 28;

@@ -38,6 +38,10 @@ pub(super) fn to_srgb(picture: Picture, space: &Space) -> Picture {
         _ => picture,
     };
     let Some(Conversion { transform, source }) = cached(space, picture.has_alpha()) else { return picture };
+    if matches!(source, Layout::Gray | Layout::GrayAlpha) && !is_grey(&picture) {
+        // A grey profile in a colour photo: somebody's mistake, and no reason to take the colours away.
+        return picture;
+    }
     match picture {
         Picture::Rgb(image) => {
             let (width, height) = image.dimensions();
@@ -70,6 +74,13 @@ pub(super) fn to_srgb(picture: Picture, space: &Space) -> Picture {
             }
             image.into()
         }
+    }
+}
+
+fn is_grey(picture: &Picture) -> bool {
+    match picture {
+        Picture::Rgb(image) => image.pixels().all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]),
+        Picture::Rgba(image) => image.pixels().all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]),
     }
 }
 

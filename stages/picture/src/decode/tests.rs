@@ -271,6 +271,11 @@ fn profiles_become_srgb_and_srgb_stays_as_it_is() {
     let linear = moxcms::ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
     let seen = colour_at(&decode(&with_profile(&grey, &linear), None).unwrap().picture, 0.5, 0.5);
     assert!(seen.iter().all(|value| (183..=193).contains(value)), "{seen:?}");
+    assert_eq!(
+        colour_at(&decode(&with_profile(&file, &linear), None).unwrap().picture, 0.5, 0.5),
+        plain,
+        "a grey profile in a colour photo"
+    );
 }
 
 #[test]
