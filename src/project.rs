@@ -161,7 +161,7 @@ fn components(stage: &crate::pipeline::Stage, built: &Built, seed: u64) -> (Comp
         for input in &inputs {
             parts.push(format!("{} in use", input.name), &input.value);
         }
-        if matches!(kind.shape, Shape::Item | Shape::Set | Shape::Pack) {
+        if matches!(kind.shape, Shape::Source | Shape::Item | Shape::Set | Shape::Pack) {
             parts.push("decoder version", catgen_picture::VERSION);
         }
         parts

@@ -31,6 +31,8 @@ pub enum Tone {
     Good,
     /// What does not go on.
     Bad,
+    /// What a person may want to decide about.
+    Doubtful,
 }
 
 impl Tone {
@@ -39,6 +41,7 @@ impl Tone {
             Self::Plain => Rgb([205; 3]),
             Self::Good => Rgb([130, 210, 130]),
             Self::Bad => Rgb([245, 140, 110]),
+            Self::Doubtful => Rgb([240, 205, 90]),
         }
     }
 }

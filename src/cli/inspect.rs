@@ -16,6 +16,8 @@ use crate::{
     stats,
 };
 
+mod groups;
+
 /// Show what a stage put out or rejected
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -26,11 +28,14 @@ pub(super) struct Args {
     /// What did not go on, and why, instead of what did
     #[arg(long)]
     rejected: bool,
+    /// Pairs that are alike although both went on, for you to decide
+    #[arg(long, conflicts_with = "rejected")]
+    possible: bool,
     /// Draw the pictures with their names on one sheet into this PNG file; duplicates beside what was kept
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
     /// How sizes, formats, light, sharpness and the rest are spread, as small histograms
-    #[arg(long, conflicts_with_all = ["sheet", "rejected"])]
+    #[arg(long, conflicts_with_all = ["sheet", "rejected", "possible"])]
     stats: bool,
     /// At most so many pictures on the sheet, evenly over the stage; 96 if left out. With --stats, how many are decoded and
     /// measured: 400
@@ -57,15 +62,32 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let looked = Looked { project: &project, stage: at };
     if let Some(file) = &args.sheet {
         let limit = args.limit.unwrap_or(96) as usize;
-        // What a stage that compares all pictures has to show is what it found equal.
-        let has_groups = manifest.rejections.iter().any(|rejection| rejection.of.is_some());
-        let by_groups = args.rejected || project.pipeline.stages[at].shape() == Shape::Set && has_groups;
+        // What a stage that compares all pictures has to show is what it found alike.
+        if args.possible || !args.rejected && project.pipeline.stages[at].shape() == Shape::Set {
+            let groups = looked.of_groups(&manifest, args.possible, limit)?;
+            if args.possible || !groups.is_empty() {
+                let count = groups.len();
+                let what = "kept (green), dropped for it (red), alike and kept as well (yellow)";
+                return draw(file, &|pictures| format!("{name}: {count} groups, {pictures} pictures: {what}"), &groups);
+            }
+        }
+        let by_groups = args.rejected;
         let groups = if by_groups { looked.of_rejections(&manifest.rejections, limit)? } else { looked.of_items(&manifest.items, limit) };
         let (all, what) = if by_groups { (manifest.rejections.len(), "did not go on") } else { (manifest.items.len(), "went on") };
         return draw(file, &|count| format!("{name}: {count} pictures, {all} {what}"), &groups);
     }
     if args.stats {
         return looked.stats(&manifest.items, args.limit.unwrap_or(400) as usize, context.json);
+    }
+    if args.possible {
+        let pairs = groups::pairs(&manifest.items);
+        if context.json {
+            pairs.iter().for_each(|pair| output::json(&pair.line()));
+        } else {
+            output::table(&["name", "like", "apart", "agree"], &pairs.iter().map(groups::Pair::row).collect::<Vec<_>>());
+            say!("{} where both went on although they are alike; --sheet FILE.png shows them side by side", pairs.len());
+        }
+        return Ok(());
     }
     match (args.rejected, context.json) {
         (false, true) => manifest.items.iter().for_each(|item| output::json(&looked.line(item))),
@@ -123,6 +145,35 @@ impl Looked<'_> {
             Some(Cell::new(picture, caption(item), Tone::Plain))
         });
         vec![cells.collect()]
+    }
+
+    /// Each kept picture with those that are like it, as they came in; no group is cut in two.
+    fn of_groups(&self, now: &Manifest, only_possible: bool, limit: usize) -> Result<Vec<Vec<Cell>>> {
+        let Some(from) = self.project.pipeline.stages[self.stage].from else { return Ok(Vec::new()) };
+        let before = manifest(self.project, from)?;
+        let photos = before.items.iter().map(|item| (item.photo.path.clone(), item.name.clone())).collect();
+        let mut groups = groups::groups(now, &photos);
+        if only_possible {
+            groups.iter_mut().for_each(|group| group.others.retain(|other| other.tone == Tone::Doubtful));
+            groups.retain(|group| !group.others.is_empty());
+        }
+        let mut room = limit;
+        groups.retain(|group| {
+            let fits = group.others.len() < room;
+            room = room.saturating_sub(group.others.len() + 1);
+            fits
+        });
+        let shelf = Shelf::of(self.project, from);
+        let cell = |name: &str, words: &str, tone| Cell {
+            picture: shelf.named(name, SHOWN_SIDE),
+            words: vec![base(name).to_owned(), words.to_owned()],
+            tone,
+        };
+        let cells = |group: &groups::Group<'_>| {
+            let others = group.others.iter().map(|other| cell(other.name, &other.words, other.tone));
+            [cell(group.kept, "kept", Tone::Good)].into_iter().chain(others).collect()
+        };
+        Ok(groups.par_iter().map(cells).collect())
     }
 
     /// Rejected pictures as they came in; for each kept photo a group of its own: that photo, then what was dropped for it.

@@ -10,6 +10,7 @@ mod cli;
 mod command;
 #[cfg(target_os = "linux")]
 mod disks;
+mod duplicates;
 mod engine;
 mod explain;
 #[cfg(unix)]

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_no_photo_says_why() {
-        for (bytes, kind) in [(&b""[..], "empty"), (b"hello", "not_a_picture"), (b"\0\0\0\x18ftypheic\0\0\0\0", "unsupported")] {
+        for (bytes, kind) in [(&b""[..], "empty"), (b"hello", "not_a_picture"), (b"\0\0\0\x0CJXL \r\n", "unsupported")] {
             assert_eq!(look(bytes).unwrap_err().kind, kind);
         }
         let png = catgen_picture::encode_png(&catgen_picture::Picture::Rgb(catgen_picture::RgbImage::new(7, 5)));

@@ -1,42 +1,30 @@
 //! `Fingerprint`: what is remembered of a photo to tell whether another one shows the same.
 
+use std::borrow::Cow;
+
 use catgen_api::{Facts, Picture};
-use catgen_picture::{Filter, GrayImage, Rgb, resize};
+use catgen_picture::{Filter, GrayImage, Rgb, fit_within, resize};
 use img_hash::{HashAlg, Hasher, HasherConfig};
 use serde::{Deserialize, Serialize, de::Error as _};
+
+use crate::align::{self, Thumbnails};
 
 /// The longest side, in pixels, at which photos are looked at: a 12 MP JPEG is decoded at 1/8 for it.
 ///
 /// It is fixed because sharpness is only comparable between pictures of one size.
-pub const WORKING_SIDE: u32 = 480;
+pub const WORKING_SIDE: u32 = 512;
 
-/// Side of the luma thumbnail, in pixels: finer than the hash, coarse enough for a shifted shot of a burst.
-const LUMA_SIDE: u32 = 16;
+/// Side of the square that hash and thumbnails are made from: what is finer than its pixels is in none of them.
+const SQUARE: u32 = 128;
+
+/// Side of the luma thumbnail, in pixels: a crop of 5 % moves its edges by 1.6 of them.
+pub(crate) const LUMA_SIDE: usize = 32;
 
 /// Side of the colour thumbnail, in pixels.
 const COLOUR_SIDE: u32 = 4;
 
 /// Below this standard deviation of luma (levels of 255) a picture has no detail and its hash is noise.
 const FLAT: f64 = 4.0;
-
-/// Pictures without detail are the same if no thumbnail value differs by more than this (levels of 255).
-const FLAT_DIFFERENCE: u8 = 3;
-
-/// Mean difference of colour, brightness aside, above which pictures are not the same (levels of 255).
-///
-/// Real near-duplicates: at most 7. Saturation turned up a lot: 17. A colour photo and its grey copy: 31.
-const COLOUR_DIFFERENCE: f64 = 24.0;
-
-/// Correlation of the luma thumbnails below which near hashes were a coincidence.
-///
-/// Within 10 bits, 109 real pairs of the same photo (exposure, noise, re-encoding) have at least 0.89; the 12 pairs of
-/// different photos that came so near have at most 0.85.
-const CORRELATION: f64 = 0.87;
-
-/// Correlation above which hashes may differ in half as many bits again.
-///
-/// Between 11 and 15 bits, shots of one burst have at least 0.947; the same cat after it moved has at most 0.934.
-const CORRELATION_BEYOND: f64 = 0.94;
 
 /// Which hash; the first two families are described at <http://www.hackerfactor.com/blog/> (2011 and 2013), blockhash
 /// in Yang, Gu, Niu, "Block mean value based image perceptual hashing" (2006).
@@ -74,16 +62,20 @@ impl Hash {
 
     /// The fingerprint of a picture of any size; transparent parts count as white.
     pub fn fingerprint(&self, picture: &Picture) -> Fingerprint {
-        let picture = fit(&Picture::Rgb(picture.over(Rgb([255; 3])).into_owned()));
+        let picture = fit_within(Cow::Owned(Picture::Rgb(picture.over(Rgb([255; 3])).into_owned())), Some(WORKING_SIDE));
         let luma = picture.luma();
-        let colour = resize(&picture, COLOUR_SIDE, COLOUR_SIDE, Filter::Bilinear);
+        let square = resize(&picture, SQUARE, SQUARE, Filter::Bilinear);
+        let thumbnail = resize(&square, LUMA_SIDE as u32, LUMA_SIDE as u32, Filter::Bilinear);
+        let colour = resize(&thumbnail, COLOUR_SIDE, COLOUR_SIDE, Filter::Bilinear);
         Fingerprint {
-            hash: self.0.hash_image(&luma).as_bytes().to_vec(),
+            hash: self.0.hash_image(&square.luma()).as_bytes().to_vec(),
             sharpness: (sharpness(&luma) * 100.0).round() / 100.0,
             flat: deviation(&luma) < FLAT,
-            luma: resize(&picture, LUMA_SIDE, LUMA_SIDE, Filter::Bilinear).luma().into_raw(),
+            luma: thumbnail.luma().into_raw(),
+            half: Vec::new(),
             colour: colour.over(Rgb([255; 3])).into_owned().into_raw(),
         }
+        .halved()
     }
 }
 
@@ -97,15 +89,30 @@ pub struct Fingerprint {
     pub sharpness: f64,
     /// Whether the picture has next to no detail, so that its hash means nothing.
     pub flat: bool,
-    /// The picture's luma as 16 × 16 pixels.
+    /// The picture's luma as 32 × 32 pixels.
     #[serde(with = "hex")]
     luma: Vec<u8>,
+    /// The same as 16 × 16 pixels.
+    #[serde(skip)]
+    half: Vec<u8>,
     /// The picture as 4 × 4 pixels, RGB.
     #[serde(with = "hex")]
     colour: Vec<u8>,
 }
 
 impl Fingerprint {
+    /// With the thumbnail halved, which is looked at most.
+    fn halved(mut self) -> Self {
+        let side = LUMA_SIDE / 2;
+        let half = (0..side * side).map(|at| {
+            let top = 2 * (at / side) * LUMA_SIDE + 2 * (at % side);
+            let four = [top, top + 1, top + LUMA_SIDE, top + LUMA_SIDE + 1].map(|at| u16::from(self.luma[at]));
+            ((four.iter().sum::<u16>() + 2) / 4) as u8
+        });
+        self.half = half.collect();
+        self
+    }
+
     /// As facts: the form in which it is cached.
     pub fn to_facts(&self) -> Facts {
         match serde_json::to_value(self) {
@@ -121,10 +128,10 @@ impl Fingerprint {
     pub fn from_facts(facts: &Facts) -> Result<Self, serde_json::Error> {
         let read = Self::deserialize(facts)?;
         let lengths = (read.hash.len(), read.luma.len(), read.colour.len());
-        if !matches!(lengths, (1..=32, 256, 48)) {
+        if !matches!(lengths, (1..=32, 1024, 48)) {
             return Err(serde_json::Error::custom(format!("lengths {lengths:?} are impossible")));
         }
-        Ok(read)
+        Ok(read.halved())
     }
 
     /// The hash in hexadecimal.
@@ -151,15 +158,22 @@ impl Fingerprint {
         self.hash.iter().zip(&other.hash).map(|(a, b)| (a ^ b).count_ones()).sum()
     }
 
-    /// Pearson correlation of the luma thumbnails: 1 for the same picture, whatever its brightness and contrast.
+    /// How alike the luma thumbnails are as they lie: Pearson correlation at 16 × 16 pixels, 1 for the same picture, whatever its
+    /// brightness and contrast.
     pub fn correlation(&self, other: &Self) -> f64 {
-        let n = self.luma.len() as f64;
-        let (mut a, mut b, mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for (x, y) in self.luma.iter().zip(&other.luma).map(|(x, y)| (f64::from(*x), f64::from(*y))) {
+        let (mut a, mut b, mut aa, mut bb, mut ab) = (0u32, 0, 0u32, 0, 0);
+        for (x, y) in self.half.iter().zip(&other.half).map(|(x, y)| (u32::from(*x), u32::from(*y))) {
             (a, b, aa, bb, ab) = (a + x, b + y, aa + x * x, bb + y * y, ab + x * y);
         }
+        let (n, [a, b, aa, bb, ab]) = (self.half.len() as f64, [a, b, aa, bb, ab].map(f64::from));
         let spread = ((n * aa - a * a) * (n * bb - b * b)).sqrt();
         if spread > 0.0 { (n * ab - a * b) / spread } else { 0.0 }
+    }
+
+    /// How alike the luma thumbnails are once one is moved and stretched by up to a tenth onto the other: Pearson correlation at
+    /// 32 × 32 pixels over what both show.
+    pub fn aligned_correlation(&self, other: &Self) -> f64 {
+        align::aligned(&Thumbnails::new(&self.luma, &self.half), &Thumbnails::new(&other.luma, &other.half))
     }
 
     /// Mean difference of the colour thumbnails after the grey of each pixel is taken off (levels of 255).
@@ -173,38 +187,11 @@ impl Fingerprint {
         differences.sum::<f64>() / self.colour.len() as f64
     }
 
-    /// Whether two pictures whose hashes differ in `distance` bits show the same.
-    ///
-    /// A hash is 64 answers to "brighter than elsewhere?", and different photos do come within 10 bits. So small copies
-    /// of the pictures have to agree as well; where they agree closely, the hashes may differ in half as many bits again:
-    /// that is what a step to the side does to a burst. Pictures without detail have to be equal but for encoding noise.
-    pub fn same(&self, other: &Self, distance: u32, max_distance: u32) -> bool {
-        if distance > limit(max_distance) {
-            return false;
-        }
-        if self.flat || other.flat {
-            let values = |of: &Self| of.luma.iter().chain(&of.colour).copied().collect::<Vec<u8>>();
-            return values(self).into_iter().zip(values(other)).all(|(a, b)| a.abs_diff(b) <= FLAT_DIFFERENCE);
-        }
-        let needed = if distance <= max_distance { CORRELATION } else { CORRELATION_BEYOND };
-        self.colour_difference(other) <= COLOUR_DIFFERENCE && self.correlation(other) >= needed
+    /// For a picture without detail, whether the other one is equal but for encoding noise; `None` if both have detail.
+    pub(crate) fn same_flat(&self, other: &Self, difference: u8) -> Option<bool> {
+        let values = |of: &Self| of.luma.iter().chain(&of.colour).copied().collect::<Vec<u8>>();
+        (self.flat || other.flat).then(|| values(self).into_iter().zip(values(other)).all(|(a, b)| a.abs_diff(b) <= difference))
     }
-}
-
-/// The largest distance at which pictures can be the same: half as much again as asked for.
-pub(crate) fn limit(max_distance: u32) -> u32 {
-    max_distance + max_distance / 2
-}
-
-/// The picture at [`WORKING_SIDE`], if it is larger.
-fn fit(picture: &Picture) -> Picture {
-    let [width, height] = picture.size();
-    let longest = width.max(height);
-    if longest <= WORKING_SIDE {
-        return picture.clone();
-    }
-    let scaled = |length: u32| ((f64::from(length) * f64::from(WORKING_SIDE) / f64::from(longest)).round() as u32).max(1);
-    resize(picture, scaled(width), scaled(height), Filter::Lanczos)
 }
 
 /// Standard deviation of luma.

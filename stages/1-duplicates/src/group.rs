@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use catgen_api::Digest;
 
-use crate::{Fingerprint, fingerprint::limit, search::Kept};
+use crate::{Fingerprint, Judgement, Rules, search::Kept};
 
 /// One photo on its way into [`group`].
 #[derive(Debug, Clone)]
@@ -19,26 +19,37 @@ pub struct Candidate<'a> {
     pub fingerprint: Fingerprint,
 }
 
-/// A photo that shows the same as a better one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Duplicate {
-    /// The position of the photo kept in its place.
+/// Another photo, and how near it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Near {
+    /// The other photo's position.
     pub of: usize,
-    /// In how many bits their hashes differ.
+    /// In how many bits the hashes differ.
     pub distance: u32,
+    /// The agreement of the aligned thumbnails, 0 to 1, where it took a second look.
+    pub agreement: Option<f64>,
 }
 
-/// For each photo `None` if it is kept, else what it is a duplicate of.
+/// What becomes of one photo.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fate {
+    /// It goes on; those that went on before it and may show the same, the likest first.
+    Kept(Vec<Near>),
+    /// It shows the same as a better one.
+    Dropped(Near),
+}
+
+/// What becomes of each photo.
 ///
 /// Photos are taken best first: most pixels, then sharpest, then first by name. Each is dropped for the nearest photo
-/// kept so far that shows the same (see [`Fingerprint::same`]), and kept if there is none; so every photo dropped has
+/// kept so far that shows the same (see [`Rules::judge`]), and kept if there is none; so every photo dropped has
 /// one that is kept, and no two photos kept show the same.
-pub fn group(candidates: &[Candidate<'_>], max_distance: u32) -> Vec<Option<Duplicate>> {
+pub fn group(candidates: &[Candidate<'_>], rules: &Rules) -> Vec<Fate> {
     let longest = candidates.iter().map(|candidate| candidate.fingerprint.bits()).max().unwrap_or_default();
-    if longest <= 64 { group_words::<1>(candidates, max_distance) } else { group_words::<4>(candidates, max_distance) }
+    if longest <= 64 { group_words::<1>(candidates, rules) } else { group_words::<4>(candidates, rules) }
 }
 
-fn group_words<const W: usize>(candidates: &[Candidate<'_>], max_distance: u32) -> Vec<Option<Duplicate>> {
+fn group_words<const W: usize>(candidates: &[Candidate<'_>], rules: &Rules) -> Vec<Fate> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&a, &b| {
         let (a, b) = (&candidates[a], &candidates[b]);
@@ -46,21 +57,44 @@ fn group_words<const W: usize>(candidates: &[Candidate<'_>], max_distance: u32) 
         Reverse(a.pixels).cmp(&Reverse(b.pixels)).then_with(sharper).then_with(|| a.name.cmp(b.name))
     });
 
-    let mut duplicates = vec![None; candidates.len()];
-    let mut kept = Kept::<W>::new(limit(max_distance));
+    let mut fates = vec![Fate::Kept(Vec::new()); candidates.len()];
+    let mut kept = Kept::<W>::new();
     // The candidate behind each hash in `kept`.
     let mut of: Vec<usize> = Vec::new();
+    let mut nearby: Vec<(u32, usize)> = Vec::new();
     for at in order {
-        let own = &candidates[at].fingerprint;
-        let hash = own.words();
-        let same = |near: usize, distance| own.same(&candidates[of[near]].fingerprint, distance, max_distance);
-        match kept.nearest(&hash, same) {
-            Some((distance, near)) => duplicates[at] = Some(Duplicate { of: of[near], distance }),
+        let own = &candidates[at];
+        let hash = own.fingerprint.words();
+        nearby.clear();
+        kept.near(&hash, rules.look_distance, |number, distance| nearby.push((distance, number)));
+        // Of equally near ones the first kept: the best.
+        nearby.sort_unstable();
+        let mut possible = Vec::new();
+        let dropped = nearby.iter().find_map(|&(distance, number)| {
+            let near = |agreement| Near { of: of[number], distance, agreement };
+            let other = &candidates[of[number]];
+            if own.digest == other.digest {
+                return Some(near(None));
+            }
+            match rules.judge(&own.fingerprint, &other.fingerprint, distance) {
+                Judgement::Same => Some(near(None)),
+                Judgement::SameAligned(agreement) => Some(near(Some(agreement))),
+                Judgement::Possible(agreement) => {
+                    possible.push(near(Some(agreement)));
+                    None
+                }
+                Judgement::Different => None,
+            }
+        });
+        fates[at] = match dropped {
+            Some(near) => Fate::Dropped(near),
             None => {
                 kept.push(hash);
                 of.push(at);
+                possible.sort_by(|a, b| b.agreement.unwrap_or(0.0).total_cmp(&a.agreement.unwrap_or(0.0)));
+                Fate::Kept(possible)
             }
-        }
+        };
     }
-    duplicates
+    fates
 }

@@ -9,29 +9,44 @@
 //!   nothing in common with the first, and then both go on.
 //! * The result does not depend on the order in which photos are found.
 //!
+//! * Photos that are alike but not enough to drop one are named in the fact `similar` of the one that is less good: both go on, and
+//!   a person may look at them.
+//!
 //! What it refuses to do: call mirrored, rotated, recoloured or heavily cropped photos duplicates (they are other pictures
-//! to a generator), or trust a hash alone: see [`Fingerprint::same`].
+//! to a generator), or trust a hash alone: see [`Rules::judge`].
 
+mod align;
 mod fingerprint;
 mod group;
+mod rules;
 mod search;
 
 use std::collections::HashMap;
 
-use catgen_api::{BuildContext, Facts, Input, Item, Kind, Param, ParamKind, Params, Reason, SetStage, SetVerdict, Shape, StageError};
+use catgen_api::{
+    BuildContext, Facts, Input, Item, Kind, Param, ParamKind, Params, Reason, SIMILAR, SetStage, SetVerdict, Shape, StageError,
+};
 use serde::Deserialize;
+use serde_json::json;
 
 pub use fingerprint::{Fingerprint, Hash, Hashing, WORKING_SIDE};
-pub use group::{Candidate, Duplicate, group};
+pub use group::{Candidate, Fate, Near, group};
+pub use rules::{Judgement, Rules, Strictness};
 
 /// `duplicates` for the registry.
 pub const KIND: Kind = Kind {
     name: "duplicates",
-    version: 1,
+    version: 2,
     shape: Shape::Set,
     random: false,
     summary: "drops photos that are byte-equal or nearly equal to a better one",
     params: &[
+        Param {
+            name: "strictness",
+            kind: ParamKind::Choice { default: "default", of: &["strict", "default", "loose"] },
+            doc: "strict: copies, re-encoded or resized; default: also brighter, noisy, cropped by up to a tenth, or the next shot of a burst; \
+                  loose: also where something moved",
+        },
         Param {
             name: "hash",
             kind: ParamKind::Choice { default: "phash", of: &["phash", "gradient", "vert_gradient", "double_gradient", "blockhash"] },
@@ -44,8 +59,9 @@ pub const KIND: Kind = Kind {
         },
         Param {
             name: "max_distance",
-            kind: ParamKind::Whole { default: 10, min: 0, max: 64 },
-            doc: "photos whose hashes differ in at most so many bits can be duplicates: strict 6, loose 12, four times as much for 256 bits",
+            kind: ParamKind::Whole { default: -1, min: -1, max: 64 },
+            doc: "photos whose hashes differ in at most so many bits are duplicates unless small copies of them contradict; \
+                  -1: as `strictness` says, 6, 10 or 12, and four times that for 256 bits",
         },
     ],
 };
@@ -61,19 +77,21 @@ pub fn build(params: &Params, _: &BuildContext) -> Result<Box<dyn SetStage>, Sta
         256 => 16,
         other => return Err(StageError::Param { name: "bits", message: format!("{other} is not possible: write 64 or 256") }),
     };
-    Ok(Box::new(Duplicates { hash: Hash::new(options.hash, side), max_distance: options.max_distance }))
+    let rules = Rules::new(options.strictness, options.bits, u32::try_from(options.max_distance).ok());
+    Ok(Box::new(Duplicates { hash: Hash::new(options.hash, side), rules }))
 }
 
 #[derive(Deserialize)]
 struct Options {
+    strictness: Strictness,
     hash: Hashing,
     bits: u32,
-    max_distance: u32,
+    max_distance: i64,
 }
 
 struct Duplicates {
     hash: Hash,
-    max_distance: u32,
+    rules: Rules,
 }
 
 impl SetStage for Duplicates {
@@ -99,30 +117,48 @@ impl SetStage for Duplicates {
             Ok(Candidate { name: &item.name, digest: item.digest, pixels, fingerprint })
         });
         let candidates = candidates.collect::<Result<Vec<_>, StageError>>()?;
-        let duplicates = group(&candidates, self.max_distance);
+        let fates = group(&candidates, &self.rules);
 
         let mut copies: HashMap<usize, usize> = HashMap::new();
-        for duplicate in duplicates.iter().flatten() {
-            *copies.entry(duplicate.of).or_default() += 1;
+        for fate in &fates {
+            if let Fate::Dropped(near) = fate {
+                *copies.entry(near.of).or_default() += 1;
+            }
         }
-        let verdict = |(at, duplicate): (usize, &Option<Duplicate>)| {
+        let verdict = |(at, fate): (usize, &Fate)| {
             let own = &candidates[at];
-            let Some(Duplicate { of, distance }) = *duplicate else {
-                let mut facts = Facts::new();
-                facts.insert("hash".to_owned(), own.fingerprint.hash_text().into());
-                facts.insert("sharpness".to_owned(), own.fingerprint.sharpness.into());
-                facts.insert("copies".to_owned(), copies.get(&at).copied().unwrap_or_default().into());
-                return SetVerdict::Keep(facts);
-            };
-            let kept = &candidates[of];
-            let text = if own.digest == kept.digest {
-                format!("byte-equal copy of {}", kept.name)
-            } else {
-                format!("the same picture as {} ({distance} of {} bits differ)", kept.name, own.fingerprint.bits())
-            };
-            SetVerdict::Drop { reason: Reason::new("duplicate", text), of: Some(of), distance: Some(distance) }
+            match fate {
+                Fate::Kept(possible) => {
+                    let mut facts = Facts::new();
+                    facts.insert("hash".to_owned(), own.fingerprint.hash_text().into());
+                    facts.insert("sharpness".to_owned(), own.fingerprint.sharpness.into());
+                    facts.insert("copies".to_owned(), copies.get(&at).copied().unwrap_or_default().into());
+                    if !possible.is_empty() {
+                        let similar = possible.iter().map(|near| {
+                            let agreement = near.agreement.map(|agreement| (agreement * 1000.0).round() / 1000.0);
+                            json!({ "name": candidates[near.of].name, "distance": near.distance, "agreement": agreement })
+                        });
+                        facts.insert(SIMILAR.to_owned(), similar.collect());
+                    }
+                    SetVerdict::Keep(facts)
+                }
+                Fate::Dropped(Near { of, distance, agreement }) => {
+                    let kept = &candidates[*of];
+                    let bits = own.fingerprint.bits();
+                    let text = match agreement {
+                        _ if own.digest == kept.digest => format!("byte-equal copy of {}", kept.name),
+                        None => format!("the same picture as {} ({distance} of {bits} bits differ)", kept.name),
+                        Some(agreement) => format!(
+                            "the same picture as {}, cropped or taken a step aside ({distance} of {bits} bits differ, laid over each other they agree to {:.0} %)",
+                            kept.name,
+                            100.0 * agreement
+                        ),
+                    };
+                    SetVerdict::Drop { reason: Reason::new("duplicate", text), of: Some(*of), distance: Some(*distance) }
+                }
+            }
         };
-        Ok(duplicates.iter().enumerate().map(verdict).collect())
+        Ok(fates.iter().enumerate().map(verdict).collect())
     }
 }
 

@@ -167,21 +167,32 @@ fn one_outline_in_two_colours_is_two_pictures() {
 fn a_group_is_what_is_near_to_the_one_kept_not_a_chain() {
     // Fingerprints made by hand: each is 8 bits from its neighbours, 16 from the one after.
     let base = Hash::new(Hashing::Phash, 8).fingerprint(&Picture::Rgb(scene(3, 100, 100)));
-    let mut facts = base.to_facts();
     let candidates: Vec<Candidate<'_>> = [("a", 0u64), ("b", 0xFF), ("c", 0xFFFF)]
         .into_iter()
         .map(|(name, hash)| {
-            facts.insert("hash".to_owned(), format!("{hash:016x}").into());
             // The largest is at one end of the chain.
             let pixels = if name == "a" { 200 } else { 100 };
-            Candidate { name, digest: Digest::of(name.as_bytes()), pixels, fingerprint: Fingerprint::from_facts(&facts).unwrap() }
+            Candidate { name, digest: Digest::of(name.as_bytes()), pixels, fingerprint: base_of(base.clone(), &format!("{hash:016x}")) }
         })
         .collect();
-    let near = |of, distance| Some(Duplicate { of, distance });
-    assert_eq!(group(&candidates, 8), [None, near(0, 8), None]);
-    assert_eq!(group(&candidates, 7), [None, near(0, 8), None], "thumbnails are equal: 7 + 3 bits may differ");
-    assert_eq!(group(&candidates, 5), [None, None, None]);
-    assert_eq!(group(&candidates, 16), [None, near(0, 8), near(0, 16)]);
+    let kept = || Fate::Kept(Vec::new());
+    let near = |of, distance| Fate::Dropped(Near { of, distance, agreement: None });
+    let aligned = |of, distance| Fate::Dropped(Near { of, distance, agreement: Some(1.0) });
+    let fates = |max_distance| group(&candidates, &Rules::new(Strictness::Default, 64, Some(max_distance)));
+    assert_eq!(fates(16), [kept(), near(0, 8), near(0, 16)]);
+    assert_eq!(fates(8), [kept(), near(0, 8), aligned(0, 16)], "thumbnails are equal: 8 bits more may differ");
+    let mut other = candidates;
+    let scene = base_of(Hash::new(Hashing::Phash, 8).fingerprint(&Picture::Rgb(scene(4, 100, 100))), "000000000000ffff");
+    other[2].fingerprint = scene;
+    let fates = |max_distance| group(&other, &Rules::new(Strictness::Default, 64, Some(max_distance)));
+    assert_eq!(fates(16), [kept(), near(0, 8), kept()], "hashes alone prove nothing");
+}
+
+/// The fingerprint with another hash.
+fn base_of(fingerprint: Fingerprint, hash: &str) -> Fingerprint {
+    let mut facts = fingerprint.to_facts();
+    facts.insert("hash".to_owned(), hash.into());
+    Fingerprint::from_facts(&facts).unwrap()
 }
 
 #[test]
@@ -194,7 +205,53 @@ fn near_hashes_of_pictures_that_do_not_agree_are_a_coincidence() {
     }
     let other = Fingerprint::from_facts(&other).unwrap();
     assert!(one.distance(&other) == 0 && one.colour_difference(&other) == 0.0 && one.correlation(&other) < 0.8);
-    assert!(!one.same(&other, 0, 10) && one.same(&one, 0, 0));
+    let rules = Rules::new(Strictness::Default, 64, None);
+    assert_eq!(rules.judge(&one, &other, 0), Judgement::Different);
+    assert_eq!(rules.judge(&one, &one, 0), Judgement::Same);
+}
+
+/// The part `[left, top, right, bottom]` of a scene, in shares of its sides.
+fn part(image: &RgbImage, [left, top, right, bottom]: [f64; 4]) -> Picture {
+    let (width, height) = (f64::from(image.width()), f64::from(image.height()));
+    let cut = [left * width, top * height, (right - left) * width, (bottom - top) * height];
+    catgen_picture::crop_resize(&Picture::Rgb(image.clone()), cut, cut[2] as u32, cut[3] as u32, Filter::Lanczos)
+}
+
+#[test]
+fn a_crop_is_found_by_laying_it_onto_the_whole_and_what_is_only_alike_is_named() {
+    let hash = Hash::new(Hashing::Phash, 8);
+    // The first scene whose crop its hash alone does not find.
+    let cut = |seed| (scene(seed, 400, 300), part(&scene(seed, 400, 300), [0.025, 0.05, 0.95, 0.975]));
+    let prints = |(whole, crop): &(RgbImage, Picture)| [hash.fingerprint(&Picture::Rgb(whole.clone())), hash.fingerprint(crop)];
+    let found = (1..200).map(cut).find(|pair| (11..=18).contains(&prints(pair)[0].distance(&prints(pair)[1]))).unwrap();
+    let [a, b] = prints(&found);
+    let (distance, (whole, crop)) = (a.distance(&b), found);
+    assert!(a.aligned_correlation(&b) > 0.98 && a.aligned_correlation(&b) == b.aligned_correlation(&a));
+    let photos = [("crop.jpg", crop), ("whole.jpg", Picture::Rgb(whole.clone()))];
+    let text = format!(
+        "the same picture as whole.jpg, cropped or taken a step aside ({distance} of 64 bits differ, laid over each other they agree to {:.0} %)",
+        100.0 * a.aligned_correlation(&b)
+    );
+    check(&[], &photos, &[&text, "kept, 1 copies"]);
+    // Strict does not drop it, but says so.
+    check(&[("strictness", "strict".into())], &photos, &["kept, 0 copies", "kept, 0 copies"]);
+    let stage = built(&[("strictness", "strict".into())]).unwrap();
+    let items = photos.each_ref().map(|(name, picture)| item(name, picture));
+    let facts = photos.each_ref().map(|(_, picture)| stage.fact(&Input { digest: Digest::of(b""), picture, inputs: &[] }).unwrap());
+    let verdicts = stage.decide(&[(&items[0], &facts[0]), (&items[1], &facts[1])]).unwrap();
+    let [SetVerdict::Keep(worse), SetVerdict::Keep(better)] = verdicts.as_slice() else { panic!("{verdicts:?}") };
+    assert_eq!((worse[SIMILAR][0]["name"].as_str(), worse[SIMILAR][0]["distance"].as_u64()), (Some("whole.jpg"), Some(distance.into())));
+    assert!(!better.contains_key(SIMILAR), "a pair is named once");
+}
+
+#[test]
+fn presets_are_nested_and_scale_with_the_hash() {
+    let rules = |strictness, bits| Rules::new(strictness, bits, None);
+    let [strict, default, loose] = [Strictness::Strict, Strictness::Default, Strictness::Loose].map(|strictness| rules(strictness, 64));
+    assert_eq!([strict, default, loose].map(|rules| rules.max_distance), [6, 10, 12]);
+    assert_eq!([strict, default, loose].map(|rules| rules.look_distance), [18, 18, 20]);
+    assert_eq!((rules(Strictness::Default, 256).max_distance, rules(Strictness::Default, 256).look_distance), (40, 72));
+    assert_eq!(Rules::new(Strictness::Strict, 64, Some(20)).max_distance, 20);
 }
 
 #[test]
@@ -250,7 +307,7 @@ fn pairs_found_by_eye_among_real_photos_are_found_and_others_are_not_merged() {
     let Ok(table) = fs::read_to_string(folder.join("near-duplicates.csv")) else {
         return println!("skipped: no near-duplicates.csv in {}", folder.display());
     };
-    let hash = Hash::new(Hashing::Phash, 8);
+    let (hash, rules) = (Hash::new(Hashing::Phash, 8), Rules::new(Strictness::Default, 64, None));
     let mut scored = 0;
     for line in table.lines().skip(1) {
         let [a, b, kind] = line.splitn(4, ',').take(3).collect::<Vec<_>>().try_into().unwrap();
@@ -259,8 +316,9 @@ fn pairs_found_by_eye_among_real_photos_are_found_and_others_are_not_merged() {
         };
         let [x, y] = [x, y].map(|bytes| hash.fingerprint(&decode(&bytes, Some(WORKING_SIDE)).unwrap().picture));
         let distance = x.distance(&y);
-        let same = x.same(&y, distance, 10);
-        println!("{kind:12} {distance:2} bits, correlation {:.3}: {same} {a} {b}", x.correlation(&y));
+        let judged = rules.judge(&x, &y, distance);
+        let same = matches!(judged, Judgement::Same | Judgement::SameAligned(_));
+        println!("{kind:12} {distance:2} bits, {:.3}, aligned {:.3}: {judged:?} {a} {b}", x.correlation(&y), x.aligned_correlation(&y));
         if kind != "same-session" {
             assert_eq!(same, kind != "different", "{a} {b}: {kind}, {distance} bits");
             scored += 1;

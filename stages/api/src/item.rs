@@ -7,6 +7,10 @@ use crate::Digest;
 /// What a stage found out about an item, by name: shown by `inspect`, read by nobody's key unless declared.
 pub type Facts = serde_json::Map<String, serde_json::Value>;
 
+/// The fact under which a stage names other items that a person may want to compare this one with: a list of objects with a `name`
+/// and, as far as they mean something, a `distance` in bits and an `agreement` from 0 to 1.
+pub const SIMILAR: &str = "similar";
+
 /// The original photo an item comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Photo {

@@ -15,7 +15,7 @@ mod stage;
 pub use catgen_picture::Picture;
 pub use digest::{Digest, DigestError};
 pub use draw::Draw;
-pub use item::{Facts, Item, Photo};
+pub use item::{Facts, Item, Photo, SIMILAR};
 pub use manifest::{Manifest, ManifestError, Rejection};
 pub use nearest::nearest;
 pub use params::{Param, ParamKind, Params};

@@ -1,19 +1,42 @@
-//! Reading pictures: sniffed by content, upright, decoded no larger than needed.
+//! Reading pictures: sniffed by content, upright, in sRGB, decoded no larger than needed.
 //!
-//! JPEG, which is nearly every photo, goes through libjpeg-turbo, which can leave out the parts of the DCT that a smaller
-//! picture does not need (1/2, 1/4, 1/8). What it refuses, and every other format, goes through the `image` crate.
+//! | format | decoder | reduced while decoding |
+//! |---|---|---|
+//! | JPEG, nearly every photo | libjpeg-turbo, which can leave out the parts of the DCT that a smaller picture does not need | to 1/2, 1/4 or 1/8 |
+//! | HEIC/HEIF (feature `heif`) | `heifer` | no |
+//! | AVIF (feature `avif`) | `rav1d`, in `heifer`'s container | no |
+//! | PNG, WebP, GIF, BMP, TIFF, odd JPEGs | `image` | no |
+//!
+//! In that order, for every format: the header's claims are checked before memory is asked for; pixels are decoded, made
+//! small, brought to sRGB, turned upright.
 
-use std::{borrow::Cow, cell::RefCell, io::Cursor};
+use std::{
+    borrow::Cow,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage, metadata::Orientation};
+use image::{DynamicImage, metadata::Orientation};
 
 use crate::{Format, Picture, fit_within};
 
-/// Bumped whenever the same file decodes to other pixels: it is in the key of every stage that looks at pictures.
-pub const VERSION: u32 = 2;
+#[cfg(feature = "avif")]
+mod av1;
+mod colour;
+#[cfg(feature = "heif")]
+mod heif;
+mod jpeg;
+mod other;
 
-/// More pixels than this are refused before memory is asked for: 16,384 × 16,384, 768 MiB as RGB.
+/// Bumped whenever the same file decodes to other pixels: it is in the key of every stage that looks at pictures.
+///
+/// Another number for each set of decoders built in: what one program could not read, another can.
+pub const VERSION: u32 = 2 + if cfg!(feature = "heif") { 0 } else { 1000 } + if cfg!(feature = "avif") { 0 } else { 2000 };
+
+/// More pixels than this are refused before memory is asked for: 16,384 × 16,384.
 const MAX_PIXELS: u64 = 1 << 28;
+
+/// A decoded picture of more bytes than this is refused before memory is asked for: 1 GiB.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// What a file says of itself before its pixels are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +70,16 @@ pub enum DecodeError {
     /// A known format that cannot be read.
     #[error("{0} files cannot be read: save the picture as JPEG or PNG")]
     Unsupported(&'static str),
+    /// A known format whose decoder was left out when the program was built.
+    #[error(
+        "this program was built without its decoder for {format} files: build it with `--features {feature}`, or save the picture as JPEG"
+    )]
+    NotBuiltIn {
+        /// The format's name.
+        format: &'static str,
+        /// The cargo feature that brings the decoder.
+        feature: &'static str,
+    },
     /// Refused before allocating.
     #[error("the file claims {width} × {height} pixels, more than the {} million allowed", MAX_PIXELS / 1_000_000)]
     TooLarge {
@@ -74,7 +107,7 @@ impl DecodeError {
         match self {
             Self::Empty => "empty",
             Self::NotAPicture => "not_a_picture",
-            Self::Unsupported(_) => "unsupported",
+            Self::Unsupported(_) | Self::NotBuiltIn { .. } => "unsupported",
             Self::TooLarge { .. } => "too_large",
             Self::Truncated(_) => "truncated",
             Self::Damaged { .. } => "damaged",
@@ -87,77 +120,87 @@ impl DecodeError {
 /// # Errors
 /// Empty, no picture, of an unreadable format, too large, or with a damaged header.
 pub fn probe(bytes: &[u8]) -> Result<Probe, DecodeError> {
-    let format = readable_format(bytes)?;
-    let mut decoder = decoder(bytes, format)?;
-    let (width, height) = decoder.dimensions();
-    limit(width, height)?;
-    let [width, height] = turned([width, height], orientation(bytes, format, &mut decoder));
-    Ok(Probe { format, width, height })
+    let format = format(bytes)?;
+    guarded(format, || {
+        let (size, orientation) = match format {
+            Format::Jpeg => jpeg::probe(bytes)?,
+            #[cfg(feature = "heif")]
+            Format::Heif | Format::Avif => (heif::probe(bytes, format)?, Orientation::NoTransforms),
+            _ => other::probe(bytes, format)?,
+        };
+        Ok(Probe::new(format, turned(size, orientation)))
+    })
 }
 
-/// Decodes a file, upright, with a longest side of at most `max_side` pixels where one is given.
+/// Decodes a file, upright and in sRGB, with a longest side of at most `max_side` pixels where one is given.
 ///
-/// For formats without loss this is [`fit_within`] of the full picture, bit for bit.
+/// For formats without loss and colour profile this is [`fit_within`] of the full picture, bit for bit. A JPEG may come out up to 2 %
+/// smaller than asked for, where that is a scale at which it decodes quickly.
 ///
 /// # Errors
 /// Everything that makes [`probe`] fail, and pixels that are missing or damaged.
 pub fn decode(bytes: &[u8], max_side: Option<u32>) -> Result<Decoded, DecodeError> {
-    let format = readable_format(bytes)?;
-    let mut decoder = decoder(bytes, format)?;
-    let (width, height) = decoder.dimensions();
-    limit(width, height)?;
-    let orientation = orientation(bytes, format, &mut decoder);
-    let reduced = match format {
-        Format::Jpeg => turbo(bytes, max_side)?,
-        _ => None,
-    };
-    let picture = match reduced {
-        Some(image) => Picture::Rgb(image),
-        None => from_dynamic(DynamicImage::from_decoder(decoder).map_err(|error| damaged(format, &error))?),
-    };
-    // Turning a 12 MP photo costs more than decoding it: make it small first.
-    let picture = upright(fit_within(Cow::Owned(picture), max_side).into_owned(), orientation);
-    let [width, height] = turned([width, height], orientation);
-    Ok(Decoded { probe: Probe { format, width, height }, picture })
+    let format = format(bytes)?;
+    guarded(format, || {
+        let raw = match format {
+            Format::Jpeg => jpeg::decode(bytes, max_side)?,
+            #[cfg(feature = "heif")]
+            Format::Heif | Format::Avif => heif::decode(bytes, format)?,
+            _ => other::decode(bytes, format)?,
+        };
+        // Converting and turning a 12 MP photo each cost more than decoding it: make it small first.
+        let mut picture = fit_within(Cow::Owned(raw.picture), max_side).into_owned();
+        if let Some(space) = &raw.space {
+            picture = colour::to_srgb(picture, space);
+        }
+        let probe = Probe::new(format, turned(raw.size, raw.orientation));
+        Ok(Decoded { probe, picture: upright(picture, raw.orientation) })
+    })
 }
 
-fn readable_format(bytes: &[u8]) -> Result<Format, DecodeError> {
+/// What a decoder hands over.
+struct Raw {
+    /// As stored, perhaps smaller.
+    picture: Picture,
+    /// Full size in pixels, as stored.
+    size: [u32; 2],
+    orientation: Orientation,
+    space: Option<colour::Space>,
+}
+
+impl Probe {
+    fn new(format: Format, [width, height]: [u32; 2]) -> Self {
+        Self { format, width, height }
+    }
+}
+
+/// The format, if it is one that is read here.
+fn format(bytes: &[u8]) -> Result<Format, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
     let format = Format::sniff(bytes).ok_or(DecodeError::NotAPicture)?;
-    if format.decoder().is_none() {
-        return Err(DecodeError::Unsupported(format.name()));
+    match format {
+        Format::Heif | Format::Avif if cfg!(feature = "heif") => Ok(format),
+        Format::Heif => Err(DecodeError::NotBuiltIn { format: format.name(), feature: "heif" }),
+        Format::Avif => Err(DecodeError::NotBuiltIn { format: format.name(), feature: "avif" }),
+        _ if format.decoder().is_none() => Err(DecodeError::Unsupported(format.name())),
+        _ => Ok(format),
     }
-    Ok(format)
 }
 
-fn decoder(bytes: &[u8], format: Format) -> Result<impl ImageDecoder + '_, DecodeError> {
-    let kind = format.decoder().ok_or(DecodeError::Unsupported(format.name()))?;
-    ImageReader::with_format(Cursor::new(bytes), kind).into_decoder().map_err(|error| damaged(format, &error))
+/// Decoders do panic on broken files: that costs the file and nothing else.
+fn guarded<T>(format: Format, work: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    // Nothing outlives a panic but decoders kept per thread, and those are made anew for each file or hold no state of one.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let detail = "its decoder gave up on it".to_owned();
+        Err(DecodeError::Damaged { format: format.name(), detail })
+    })
 }
 
-fn limit(width: u32, height: u32) -> Result<(), DecodeError> {
-    if u64::from(width) * u64::from(height) > MAX_PIXELS { Err(DecodeError::TooLarge { width, height }) } else { Ok(()) }
-}
-
-fn damaged(format: Format, error: &image::ImageError) -> DecodeError {
-    let detail = error.to_string();
-    let early = ["unexpected end", "UnexpectedEof", "failed to fill whole buffer", "unexpected EOF"];
-    if early.iter().any(|words| detail.contains(words)) {
-        return DecodeError::Truncated(format.name());
-    }
-    DecodeError::Damaged { format: format.name(), detail }
-}
-
-/// The EXIF orientation; a malformed EXIF block means none, it never costs the photo.
-fn orientation(bytes: &[u8], format: Format, decoder: &mut impl ImageDecoder) -> Orientation {
-    if format == Format::Jpeg {
-        let exif = exif::Reader::new().read_from_container(&mut Cursor::new(bytes)).ok();
-        let value = exif.and_then(|exif| exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?.value.get_uint(0));
-        return value.and_then(|value| Orientation::from_exif(value as u8)).unwrap_or(Orientation::NoTransforms);
-    }
-    decoder.orientation().unwrap_or(Orientation::NoTransforms)
+fn limit([width, height]: [u32; 2], bytes_per_pixel: u64) -> Result<(), DecodeError> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MAX_PIXELS || pixels * bytes_per_pixel > MAX_BYTES { Err(DecodeError::TooLarge { width, height }) } else { Ok(()) }
 }
 
 fn turned([width, height]: [u32; 2], orientation: Orientation) -> [u32; 2] {
@@ -171,65 +214,25 @@ fn upright(picture: Picture, orientation: Orientation) -> Picture {
     if orientation == Orientation::NoTransforms {
         return picture;
     }
-    let mut image = match picture {
-        Picture::Rgb(image) => DynamicImage::ImageRgb8(image),
-        Picture::Rgba(image) => DynamicImage::ImageRgba8(image),
-    };
+    let mut image = DynamicImage::from(picture);
     image.apply_orientation(orientation);
-    from_dynamic(image)
+    image.into()
 }
 
-/// 8 bits a channel, alpha only where the file has an alpha channel.
-fn from_dynamic(image: DynamicImage) -> Picture {
-    if image.color().has_alpha() { Picture::Rgba(image.into_rgba8()) } else { Picture::Rgb(image.into_rgb8()) }
+/// 8 bits a channel, alpha only where there is an alpha channel.
+impl From<DynamicImage> for Picture {
+    fn from(image: DynamicImage) -> Self {
+        if image.color().has_alpha() { Self::Rgba(image.into_rgba8()) } else { Self::Rgb(image.into_rgb8()) }
+    }
 }
 
-thread_local! {
-    /// A decompressor holds tables worth keeping between photos.
-    static TURBO: RefCell<Option<turbojpeg::Decompressor>> = const { RefCell::new(None) };
-}
-
-/// The JPEG as RGB at the smallest of the scales 1, 1/2, 1/4, 1/8 that still has `max_side` pixels on its longest side.
-///
-/// `None` means: not for libjpeg-turbo (CMYK, lossless, odd markers), try the other decoder.
-fn turbo(bytes: &[u8], max_side: Option<u32>) -> Result<Option<RgbImage>, DecodeError> {
-    use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
-    TURBO.with_borrow_mut(|slot| {
-        let turbo = match slot {
-            Some(turbo) => turbo,
-            None => match Decompressor::new() {
-                Ok(turbo) => slot.insert(turbo),
-                Err(_) => return Ok(None),
-            },
-        };
-        let Ok(header) = turbo.read_header(bytes) else { return Ok(None) };
-        if header.is_lossless || matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK) {
-            return Ok(None);
+impl From<Picture> for DynamicImage {
+    fn from(picture: Picture) -> Self {
+        match picture {
+            Picture::Rgb(image) => Self::ImageRgb8(image),
+            Picture::Rgba(image) => Self::ImageRgba8(image),
         }
-        let longest = header.width.max(header.height);
-        let scale = [ScalingFactor::ONE_EIGHTH, ScalingFactor::ONE_QUARTER, ScalingFactor::ONE_HALF]
-            .into_iter()
-            .find(|scale| max_side.is_some_and(|side| scale.scale(longest) >= side as usize))
-            .unwrap_or(ScalingFactor::ONE);
-        if turbo.set_scaling_factor(scale).is_err() {
-            return Ok(None);
-        }
-        let scaled = header.scaled(scale);
-        let mut pixels = vec![0; 3 * scaled.width * scaled.height];
-        let target = Image {
-            pixels: pixels.as_mut_slice(),
-            width: scaled.width,
-            pitch: 3 * scaled.width,
-            height: scaled.height,
-            format: PixelFormat::RGB,
-        };
-        match turbo.decompress(bytes, target) {
-            Ok(()) => Ok(RgbImage::from_raw(scaled.width as u32, scaled.height as u32, pixels)),
-            // The other decoder would fill the missing part with grey and say nothing.
-            Err(error) if error.to_string().contains("Premature end") => Err(DecodeError::Truncated(Format::Jpeg.name())),
-            Err(_) => Ok(None),
-        }
-    })
+    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,10 @@ impl Format {
             _ if starts(b"<svg") || (starts(b"<?xml") && bytes.windows(4).take(512).any(|w| w == b"<svg")) => Self::Svg,
             _ if at(4, b"ftyp") => match bytes.get(8..12) {
                 Some(b"avif" | b"avis") => Self::Avif,
-                Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1") => Self::Heif,
+                Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis") => Self::Heif,
+                // Only "some HEIF": the brands that it is compatible with say which.
+                Some(b"mif1" | b"mif2" | b"msf1") if bytes[12..].chunks(4).take(12).any(|brand| brand == b"avif") => Self::Avif,
+                Some(b"mif1" | b"mif2" | b"msf1") => Self::Heif,
                 Some(b"crx ") => Self::Raw,
                 _ => Self::Video,
             },
@@ -97,6 +100,8 @@ mod tests {
             (&b"\xFF\xD8\xFF\xE1...."[..], Some(Format::Jpeg)),
             (b"RIFF\0\0\0\0WEBPVP8 ", Some(Format::WebP)),
             (b"\0\0\0\x18ftypheic\0\0\0\0", Some(Format::Heif)),
+            (b"\0\0\0\x1Cftypmif1\0\0\0\0mif1heic", Some(Format::Heif)),
+            (b"\0\0\0\x1Cftypmif1\0\0\0\0mif1avif", Some(Format::Avif)),
             (b"\0\0\0\x18ftypisom\0\0\0\0", Some(Format::Video)),
             (b"<?xml version=\"1.0\"?><svg ", Some(Format::Svg)),
             (b"BM dear diary, today the cat", None),

@@ -1,0 +1,59 @@
+//! What a person sees of the search for duplicates.
+
+use std::fs;
+
+use catgen_picture::{Filter, Picture, crop_resize, decode, encode_png};
+
+use crate::home::{Home, SMALL};
+
+/// A photo and a crop of it: one and a copy by default, two that are alike where the rules are strict.
+fn with_a_crop() -> Home {
+    let home = Home::new(SMALL);
+    let photos = home.path("data/0.ORIGINAL");
+    for index in [1, 2, 3] {
+        let whole = catgen_sample::draw(7439, index).picture;
+        fs::write(photos.join(format!("cat {index}.png")), encode_png(&whole)).unwrap();
+        if index == 1 {
+            let [width, height] = whole.size().map(f64::from);
+            let part = [0.025 * width, 0.05 * height, 0.925 * width, 0.925 * height];
+            let cut = crop_resize(&whole, part, part[2] as u32, part[3] as u32, Filter::Lanczos);
+            fs::write(photos.join("crop.png"), encode_png(&cut)).unwrap();
+        }
+    }
+    home
+}
+
+#[test]
+fn a_crop_is_dropped_and_shown_beside_its_whole() {
+    let home = with_a_crop();
+    home.ok(&["run", "--until", "1.No_duplicates"]);
+    let rejected = home.lines(&["inspect", "1.No_duplicates", "--rejected", "--json"]);
+    assert_eq!(rejected.len(), 1, "{rejected:?}");
+    assert_eq!((rejected[0]["name"].as_str(), rejected[0]["of"].as_str()), (Some("crop.png"), Some("cat 1.png")));
+    home.ok(&["inspect", "1.No_duplicates", "--sheet", "sheet.png"]);
+    // Two squares of 200 pixels side by side, green and red.
+    let Picture::Rgb(sheet) = decode(&fs::read(home.path("sheet.png")).unwrap(), None).unwrap().picture else {
+        panic!("a sheet is opaque")
+    };
+    assert_eq!(sheet.dimensions(), (2 * 200 + 8, 224 + 8));
+    let has = |left: u32, colour: [u8; 3]| (0..200).any(|x| sheet.get_pixel(left + x, 8 + 96).0 == colour);
+    assert!(has(8, [70, 190, 90]) && has(208, [220, 70, 60]), "the frames are missing");
+    assert!(home.lines(&["inspect", "1.No_duplicates", "--possible", "--json"]).is_empty());
+}
+
+#[test]
+fn what_is_alike_and_went_on_is_named_for_review() {
+    let home = with_a_crop();
+    home.ok(&["run", "--until", "1.No_duplicates", "--set", "1.No_duplicates.strictness=strict"]);
+    assert!(home.lines(&["inspect", "1.No_duplicates", "--rejected", "--json"]).is_empty());
+    let pairs = home.lines(&["inspect", "1.No_duplicates", "--possible", "--json"]);
+    assert_eq!(pairs.len(), 1, "{pairs:?}");
+    assert_eq!((pairs[0]["name"].as_str(), pairs[0]["like"].as_str()), (Some("crop.png"), Some("cat 1.png")));
+    assert!(pairs[0]["agreement"].as_f64().unwrap() > 0.97 && pairs[0]["distance"].as_u64().is_some(), "{pairs:?}");
+    let output = home.output(&["inspect", "1.No_duplicates"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("1 pair is alike and both went on"), "{output:?}");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("similar="), "{output:?}");
+    home.ok(&["inspect", "1.No_duplicates", "--possible", "--sheet", "sheet.png"]);
+    assert!(fs::metadata(home.path("sheet.png")).unwrap().len() > 1000);
+    assert!(home.fails(&["inspect", "2.No_background", "--possible", "--sheet", "no.png"]).starts_with("exit 2"));
+}
