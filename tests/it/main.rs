@@ -20,3 +20,4 @@ mod keep;
 mod outputs;
 mod readme;
 mod real_photos;
+mod verify;
