@@ -4,12 +4,13 @@
 //! Two things go wrong with people's photos, and each has its remedy:
 //!
 //! * **A subject that the frame cuts off**, such as a cat's face that fills it: often only the eyes are found. With the photo's
-//!   border repeated outwards the subject lies inside again. That answer replaces the first if it is the surer of the two.
+//!   border repeated outwards the subject lies inside again. That answer replaces the first if it is the surer of the two. It is asked
+//!   for where the first touches the frame, is faint, next to nothing, or in pieces.
 //! * **A small subject**: cropped to what the first look found, it is seen with more pixels, and what the first look took along by
 //!   mistake is judged again. The two answers are averaged.
 
 use catgen_api::StageError;
-use catgen_picture::{Filter, GrayImage, Picture, RgbImage, resize};
+use catgen_picture::{Filter, GrayImage, Picture, RgbImage, regions, resize};
 
 /// What is given to the network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,6 +33,14 @@ const SURE: u8 = 204;
 /// A first answer of which more than this share is faint has lost the subject, wherever it lies.
 const LOST: f64 = 0.8;
 
+/// So has one that finds less than this share of the picture, or whose largest piece is less than this share of it all: eyes and a nose.
+const LITTLE: f64 = 0.03;
+const PIECE: f64 = 0.6;
+
+/// Where a mask counts when its pieces are told apart, and when it is measured.
+const JOINED: u8 = 64;
+const SOLID: u8 = 128;
+
 /// Where a mask counts when the crop is chosen.
 const COUNTS: u8 = 38;
 
@@ -47,7 +56,7 @@ const MOST: f64 = 0.8;
 /// Those of `look`.
 pub(crate) fn combined(first: GrayImage, look: impl Fn(Part) -> Result<GrayImage, StageError>) -> Result<GrayImage, StageError> {
     let doubt = doubt(&first);
-    if doubt > LOST || touches_frame(&first) {
+    if doubt > LOST || touches_frame(&first) || is_in_pieces(&first) {
         let padded = look(Part::Padded)?;
         if self::doubt(&padded) < doubt {
             return Ok(padded);
@@ -74,6 +83,16 @@ fn doubt(mask: &GrayImage) -> f64 {
         faint += u32::from(*value < SURE);
     }
     if there == 0 { 1.0 } else { f64::from(faint) / f64::from(there) }
+}
+
+/// Whether what was found is next to nothing, or several things of which none is the subject.
+fn is_in_pieces(mask: &GrayImage) -> bool {
+    let found = regions(&mask.iter().map(|value| *value >= JOINED).collect::<Vec<_>>(), mask.width() as usize);
+    let mut weights = vec![0_u64; found.sizes.len()];
+    found.labels.iter().zip(mask.iter()).for_each(|(label, value)| weights[*label as usize] += u64::from(*value));
+    let (all, largest) = weights.iter().skip(1).fold((0, 0), |(all, largest), weight| (all + weight, *weight.max(&largest)));
+    let solid = mask.iter().filter(|value| **value >= SOLID).count();
+    (solid as f64) < LITTLE * mask.len() as f64 || (largest as f64) < PIECE * all as f64
 }
 
 /// Whether anything there lies on the frame.
@@ -158,9 +177,9 @@ mod tests {
 
     #[test]
     fn a_small_subject_is_looked_at_again_in_a_crop_and_both_answers_count() {
-        let (asked, value) = check(mask([40, 45, 20, 10], 250), 255, 150);
+        let (asked, value) = check(mask([40, 45, 20, 20], 250), 255, 150);
         let [Part::Window(window)] = asked[..] else { panic!("{asked:?}") };
-        assert!(window.iter().zip([0.37, 0.42, 0.26, 0.16]).all(|(found, expect)| (found - expect).abs() < 1e-9), "{window:?}");
+        assert!(window.iter().zip([0.37, 0.42, 0.26, 0.26]).all(|(found, expect)| (found - expect).abs() < 1e-9), "{window:?}");
         assert_eq!(value, 200);
         // The window ends with the picture.
         let (asked, _) = check(mask([2, 60, 40, 39], 250), 255, 150);
@@ -180,6 +199,18 @@ mod tests {
         assert_eq!(check(mask([0; 4], 0), 255, 0), (vec![Part::Padded], 255));
         assert_eq!(check(mask([30, 30, 40, 40], 90), 255, 0), (vec![Part::Padded], 255), "faint all over");
         assert_eq!(check(mask([2, 2, 95, 95], 250), 255, 0), (vec![], 250));
+    }
+
+    #[test]
+    fn eyes_alone_are_looked_at_again() {
+        let mut eyes = mask([20, 30, 20, 20], 250);
+        (60..80).flat_map(|x| (30..50).map(move |y| (x, y))).for_each(|(x, y)| eyes.put_pixel(x, y, [250].into()));
+        // Sure of themselves, so the answer with room around it must be as sure: here it is.
+        (60..80).for_each(|x| eyes.put_pixel(x, 30, [100].into()));
+        assert_eq!(check(eyes, 255, 0), (vec![Part::Padded], 255));
+        let mut speck = mask([50, 50, 12, 12], 250);
+        speck.put_pixel(50, 50, [100].into());
+        assert_eq!(check(speck, 255, 0), (vec![Part::Padded], 255));
     }
 
     #[test]

@@ -11,9 +11,9 @@ use std::{
 use serde_json::Value;
 
 /// A workspace in which the flow up to stage 4 was run.
-pub struct Flow {
+pub(crate) struct Flow {
     /// The shared data.
-    pub shared: PathBuf,
+    pub(crate) shared: PathBuf,
     root: PathBuf,
     program: PathBuf,
 }
@@ -23,7 +23,7 @@ impl Flow {
     ///
     /// # Errors
     /// Photos that cannot be unpacked, or a run that fails.
-    pub fn run() -> Result<Option<Self>, Box<dyn Error>> {
+    pub(crate) fn run() -> Result<Option<Self>, Box<dyn Error>> {
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let shared = env::var_os("CATGEN_SHARED").map_or_else(|| project.join("../shared"), PathBuf::from);
         if !shared.join("data/photos").is_dir() {
@@ -66,7 +66,7 @@ impl Flow {
     ///
     /// # Errors
     /// A stage that is not there.
-    pub fn items(&self, stage: &str) -> Result<Vec<Value>, Box<dyn Error>> {
+    pub(crate) fn items(&self, stage: &str) -> Result<Vec<Value>, Box<dyn Error>> {
         let output = self.command(&["inspect", stage, "--json"]).output()?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into());
