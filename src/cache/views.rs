@@ -55,6 +55,15 @@ pub struct Damage {
     pub foreign: Vec<PathBuf>,
 }
 
+/// What somebody deleted from a folder or moved within it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// Names that were surely put there and are missing, in order.
+    pub missing: Vec<String>,
+    /// The contents of files of ours that now lie there under other names.
+    pub moved: Vec<Digest>,
+}
+
 impl Damage {
     /// Whether the folder is as it should be.
     pub fn is_none(&self) -> bool {
@@ -169,6 +178,23 @@ impl View {
         damage.tampered.sort();
         damage.foreign.sort();
         Ok(damage)
+    }
+
+    /// What was deleted from the folder or moved within it since the last run; to be asked before a run heals it.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn deleted(&self) -> Result<Gone> {
+        let damage = self.damage()?;
+        // What was only announced may never have been there.
+        let was_there = |name: &String| self.entries.get(name).is_some_and(|entry| entry.seen.is_some());
+        let missing: Vec<String> = damage.missing.into_iter().filter(was_there).collect();
+        let moved = if missing.is_empty() {
+            Vec::new()
+        } else {
+            damage.foreign.iter().filter_map(|path| Digest::of_file(&self.folder.join(path)).ok()).collect()
+        };
+        Ok(Gone { missing, moved })
     }
 
     /// Whether every file named in `damage` can be healed from the store as it is.

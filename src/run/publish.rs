@@ -169,7 +169,13 @@ impl Run<'_> {
             [only] => self.progress.report(Report::Warning(format!("data/{stage}: {what}: {only}"))),
             [first, rest @ ..] => self.progress.report(Report::Warning(format!("data/{stage}: {what}: {first} and {} more", rest.len()))),
         };
-        tell(&damage.missing, "restored what was missing");
+        let is_verify = self.project.pipeline.find(stage).is_ok_and(|at| self.project.pipeline.stages[at].entry.kind.name == "verify");
+        let restored = if is_verify {
+            "restored what was missing (`catgen-pipe verify --from-folder`, before a run, rejects what you deleted)"
+        } else {
+            "restored what was missing"
+        };
+        tell(&damage.missing, restored);
         tell(&damage.tampered, "restored what somebody changed (what was there is in .catgen/set-aside)");
         let foreign: Vec<String> = damage.foreign.iter().map(|path| path.display().to_string()).collect();
         tell(&foreign, "moved to .catgen/set-aside what is not ours (photos belong into the folder of the first stage)");

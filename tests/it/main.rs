@@ -21,3 +21,4 @@ mod keep;
 mod outputs;
 mod readme;
 mod real_photos;
+mod verify;

@@ -4,12 +4,20 @@
 //! object detection") and its mask becomes the alpha channel. `model = "border"` needs no model file: it takes for background
 //! whatever has the colours of the frame's edge.
 //!
+//! rembg leaves it at that. Here [steps](STEPS) follow, each of which was kept because it made masks or edges better on photos with masks
+//! drawn by hand (`examples/evaluate_background.rs` measures them one by one); `steps = []` gives what rembg gives.
+//!
 //! What it refuses to do: it never drops a photo, lays nothing under the subject (stage `resize` does that), and does not
 //! touch a picture that was already cut out: whoever did that knew better than a network.
 
 mod border;
+mod colour;
+mod guided;
 mod model;
+mod planes;
 mod runtime;
+mod second;
+mod shape;
 mod u2net;
 
 use std::borrow::Cow;
@@ -21,7 +29,7 @@ use catgen_picture::{Filter, GrayImage, Rgb, RgbImage, Rgba, RgbaImage, resize};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::u2net::Network;
+use crate::u2net::{Asked, Network};
 
 /// From this share of transparent pixels on, a picture was cut out by somebody and is left as it is.
 const CUT_OUT_FROM: f64 = 0.01;
@@ -29,6 +37,16 @@ const CUT_OUT_FROM: f64 = 0.01;
 /// Alpha this near to nothing, or to everything, becomes just that: networks leave a haze of 1 to 5 over the whole background,
 /// which nobody sees and which triples the size of the PNG.
 const HAZE: u8 = 8;
+
+/// What is done to a mask before it becomes alpha, in this order whatever the order in `pipeline.toml`:
+///
+/// * `second_look`: where a first answer is likely to be wrong, the network is asked again about the photo with room around it, or
+///   about a crop;
+/// * `islands`: what is small or faint beside the subject goes;
+/// * `holes`: eyes and other small holes are filled;
+/// * `edge`: the outline follows the photo's (guided filter);
+/// * `colour`: where the subject is half transparent it gets its own colours back, without the background's.
+pub const STEPS: &[&str] = &["second_look", "islands", "holes", "edge", "colour"];
 
 /// The picture with `mask` as its alpha channel; both of the same size.
 ///
@@ -83,7 +101,7 @@ fn is_cut_out(picture: &Picture) -> bool {
 /// What the registry knows of `background`.
 pub const KIND: Kind = Kind {
     name: "background",
-    version: 1,
+    version: 2,
     shape: Shape::Item,
     random: false,
     summary: "cut the subject out with a U-2-Net, or by the border's colours; the result is soft alpha",
@@ -92,6 +110,11 @@ pub const KIND: Kind = Kind {
             name: "model",
             kind: ParamKind::Text("u2netp"),
             doc: "a model's name, the path of an ONNX file of the U-2-Net family, or \"border\", which needs no file",
+        },
+        Param {
+            name: "steps",
+            kind: ParamKind::Words { default: STEPS, of: STEPS },
+            doc: "what is done to a mask: look twice where needed, drop islands, fill holes, follow edges, clean edge colours; [] is rembg's result",
         },
         Param {
             name: "max_side",
@@ -103,14 +126,33 @@ pub const KIND: Kind = Kind {
             kind: ParamKind::Choice { default: "auto", of: &["auto", "ort", "rten"] },
             doc: "what runs the model: onnxruntime (ort), the built-in rten, or onnxruntime where it is found",
         },
+        Param {
+            name: "device",
+            kind: ParamKind::Choice { default: "cpu", of: &["cpu", "cuda"] },
+            doc: "where the model runs; cuda needs the library of onnxruntime-gpu and an NVIDIA GPU",
+        },
+        Param {
+            name: "input_side",
+            kind: ParamKind::Whole { default: 0, min: 0, max: 4096 },
+            doc: "the model's input is a square of so many pixels; 0: as it is known to be or as its file says",
+        },
+        Param {
+            name: "normalise",
+            kind: ParamKind::Choice { default: "auto", of: &["auto", "imagenet", "isnet"] },
+            doc: "what the model takes: ImageNet's mean and deviation, the mean alone as IS-Nets do, or as the file is known to want",
+        },
     ],
 };
 
 #[derive(Deserialize)]
 struct Options {
     model: String,
+    steps: Vec<String>,
     max_side: u32,
     runtime: String,
+    device: String,
+    input_side: u32,
+    normalise: String,
 }
 
 /// What finds the subject.
@@ -122,6 +164,7 @@ enum Finder {
 /// The stage.
 struct Background {
     max_side: u32,
+    steps: Vec<String>,
     finder: Finder,
 }
 
@@ -133,9 +176,48 @@ pub fn build(params: &Params, context: &BuildContext) -> Result<Box<dyn ItemStag
     let options: Options = params.read();
     let finder = match options.model.as_str() {
         model::BORDER => Finder::Border,
-        model => Finder::Network(Box::new(Network::new(model::find(model, context)?, runtime::choose(&options.runtime, context)?))),
+        model => {
+            let asked = Asked {
+                side: (options.input_side > 0).then_some(options.input_side),
+                normal: match options.normalise.as_str() {
+                    "imagenet" => Some(model::IMAGENET),
+                    "isnet" => Some(model::CENTRED),
+                    _ => None,
+                },
+            };
+            let chosen = runtime::choose(&options.runtime, &options.device, context)?;
+            Finder::Network(Box::new(Network::new(model::find(model, context)?, chosen, asked)))
+        }
     };
-    Ok(Box::new(Background { max_side: options.max_side, finder }))
+    Ok(Box::new(Background { max_side: options.max_side, steps: options.steps, finder }))
+}
+
+impl Background {
+    fn does(&self, step: &str) -> bool {
+        self.steps.iter().any(|other| other == step)
+    }
+
+    /// The picture with what is not subject taken away, and what found the subject.
+    ///
+    /// # Errors
+    /// The network's.
+    fn cut(&self, picture: &Picture) -> Result<(RgbaImage, &str), StageError> {
+        // Whatever transparency there is, is a rounded corner or two: white is what people expect to see there.
+        let opaque = picture.over(Rgb([255; 3]));
+        let (mut mask, model) = match &self.finder {
+            Finder::Network(network) => (network.mask(&opaque, self.does("second_look"))?, network.name()),
+            Finder::Border => (border::mask(&opaque), model::BORDER),
+        };
+        if self.does("islands") {
+            mask = shape::without_islands(mask);
+        }
+        if self.does("holes") {
+            mask = shape::without_holes(mask);
+        }
+        let mask = if self.does("edge") { guided::refined(&mask, &opaque) } else { enlarged(&mask, picture.size()) };
+        let image = cut_out(picture, &mask);
+        Ok((if self.does("colour") { colour::cleaned(image, &opaque) } else { image }, model))
+    }
 }
 
 impl ItemStage for Background {
@@ -154,17 +236,7 @@ impl ItemStage for Background {
 
     fn apply(&self, input: &Input<'_>) -> Result<Verdict, StageError> {
         let picture = fit_within(input.picture, self.max_side);
-        let (image, model) = if is_cut_out(&picture) {
-            (picture.to_rgba().into_owned(), "none")
-        } else {
-            // Whatever transparency is left is a rounded corner or two: white is what people expect to see there.
-            let opaque = picture.over(Rgb([255; 3]));
-            let (mask, model) = match &self.finder {
-                Finder::Network(network) => (network.mask(&opaque)?, network.name()),
-                Finder::Border => (border::mask(&opaque), model::BORDER),
-            };
-            (cut_out(&picture, &enlarged(&mask, picture.size())), model)
-        };
+        let (image, model) = if is_cut_out(&picture) { (picture.to_rgba().into_owned(), "none") } else { self.cut(&picture)? };
         let mut facts = Facts::new();
         facts.insert("subject_share".to_owned(), json!((mean_alpha(&image) * 1e4).round() / 1e4));
         facts.insert("model".to_owned(), json!(model));

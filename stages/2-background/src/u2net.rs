@@ -1,44 +1,48 @@
-//! The U-2-Net family: what goes in, what comes out, and loading it once.
+//! The U-2-Net family: what goes in, what comes out, loading it once, and a second look where the first was unsure.
 //!
-//! The conventions are those of rembg, with which most of these files were published: 320 × 320, divided by the largest
-//! value, normalised by ImageNet's mean and deviation; the first output, stretched so that it fills 0 to 1.
+//! The conventions are those of rembg, with which most of these files were published: a square, divided by the largest value,
+//! normalised; the first output, stretched so that it fills 0 to 1.
 
 use std::{fs, sync::OnceLock};
 
 use catgen_api::{Digest, Picture, StageError};
-use catgen_picture::{Filter, GrayImage, RgbImage, regions, resize};
+use catgen_picture::{Filter, GrayImage, RgbImage, crop_resize, resize};
 
 use crate::{
-    model::ModelFile,
+    enlarged,
+    model::{IMAGENET, ModelFile, Normal},
     runtime::{Chosen, Runtime},
+    second::{self, Part},
 };
 
-/// The network's input and output are squares of this many pixels.
-pub(crate) const SIDE: u32 = 320;
-
-/// From this value on the network is sure.
-const SURE: u8 = 230;
-
-/// A hole of at most this share of the subject is filled: cats' eyes are what networks like to punch out.
-const EYE: f64 = 0.015;
-
-/// A hole in which the network nowhere falls below this value is one that it merely doubts.
-const DOUBT: u8 = 64;
-
-/// Mean and standard deviation of ImageNet's red, green and blue, with which the family was trained.
-const NORMAL: [(f32, f32); 3] = [(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)];
+/// The side of the square for a file that is not known and does not say.
+const USUAL_SIDE: u32 = 320;
 
 /// A model file that is loaded when the first picture comes.
 pub(crate) struct Network {
     file: ModelFile,
     chosen: Chosen,
-    loaded: OnceLock<Result<Box<dyn Runtime>, StageError>>,
+    asked: Asked,
+    loaded: OnceLock<Result<Loaded, StageError>>,
+}
+
+/// What the parameters say about a file that is not known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked {
+    pub(crate) side: Option<u32>,
+    pub(crate) normal: Option<Normal>,
+}
+
+struct Loaded {
+    runtime: Box<dyn Runtime>,
+    side: u32,
+    normal: Normal,
 }
 
 impl Network {
     /// The network in `file`, to be run by `chosen`; nothing is loaded yet.
-    pub(crate) fn new(file: ModelFile, chosen: Chosen) -> Self {
-        Self { file, chosen, loaded: OnceLock::new() }
+    pub(crate) fn new(file: ModelFile, chosen: Chosen, asked: Asked) -> Self {
+        Self { file, chosen, asked, loaded: OnceLock::new() }
     }
 
     /// What facts call it.
@@ -51,24 +55,44 @@ impl Network {
         self.file.digest
     }
 
-    /// What runs it: `ort` or `rten`.
+    /// What runs it: `ort`, `ort on cuda` or `rten`.
     pub(crate) fn runtime(&self) -> &'static str {
         self.chosen.name()
     }
 
-    /// How much every pixel is subject, 320 × 320 for the whole picture.
+    /// How much every pixel is subject, as a square for the whole picture; with `twice`, looked at again where that helps.
     ///
     /// # Errors
-    /// A file that is no model of the family, or a runtime that cannot be loaded.
-    pub(crate) fn mask(&self, picture: &RgbImage) -> Result<GrayImage, StageError> {
-        let runtime = self.loaded.get_or_init(|| self.load()).as_ref().map_err(Clone::clone)?;
-        let output = runtime.run(planes(picture)).map_err(|detail| self.unfit(&detail))?;
-        stretched(&output)
-            .map(without_holes)
-            .ok_or_else(|| self.unfit(&format!("it answered {} numbers for {SIDE} × {SIDE} pixels", output.len())))
+    /// A file that is no model of the family or not the one its name promises, or a runtime that cannot be loaded.
+    pub(crate) fn mask(&self, picture: &RgbImage, twice: bool) -> Result<GrayImage, StageError> {
+        let loaded = self.loaded.get_or_init(|| self.load()).as_ref().map_err(Clone::clone)?;
+        // Cloned once: resizing takes a picture.
+        let picture = Picture::Rgb(picture.clone());
+        let first = self.look(loaded, &picture, Part::Whole)?;
+        if !twice {
+            return Ok(first);
+        }
+        second::combined(first, |part| self.look(loaded, &picture, part))
     }
 
-    fn load(&self) -> Result<Box<dyn Runtime>, StageError> {
+    /// What the network answers for a part of the picture, in the frame of the whole.
+    fn look(&self, loaded: &Loaded, picture: &Picture, part: Part) -> Result<GrayImage, StageError> {
+        let side = loaded.side;
+        let output = loaded.runtime.run(planes(picture, part, side, loaded.normal), side).map_err(|detail| self.unfit(&detail, side))?;
+        if output.len() != (side * side) as usize {
+            return Err(self.unfit(&format!("it answered {} numbers for {side} × {side} pixels", output.len()), side));
+        }
+        Ok(match part {
+            Part::Whole => stretched(&output, side),
+            Part::Padded => {
+                let (output, inner) = second::unpadded(&output, side);
+                enlarged(&stretched(&output, inner), [side; 2])
+            }
+            Part::Window(window) => second::placed(&stretched(&output, side), window, side),
+        })
+    }
+
+    fn load(&self) -> Result<Loaded, StageError> {
         let path = self.file.path.display();
         let bytes = fs::read(&self.file.path).map_err(|error| StageError::Broken {
             what: format!("cannot read the model {path}: {error}"),
@@ -81,89 +105,74 @@ impl Network {
                 hint: "start the run again".to_owned(),
             });
         }
-        self.chosen.load(bytes, &path.to_string())
+        let published = self.file.published(&bytes)?;
+        let runtime = self.chosen.load(bytes, &path.to_string())?;
+        let side = self.asked.side.or(published.map(|known| known.side)).or(runtime.side()).unwrap_or(USUAL_SIDE);
+        let normal = self.asked.normal.or(published.map(|known| known.normal)).unwrap_or(IMAGENET);
+        Ok(Loaded { runtime, side, normal })
     }
 
-    fn unfit(&self, detail: &str) -> StageError {
+    fn unfit(&self, detail: &str, side: u32) -> StageError {
         StageError::Broken {
             what: format!("the model {} does not work here: {detail}", self.file.path.display()),
-            hint: format!("use a model of the U-2-Net family, such as u2netp: one picture of {SIDE} × {SIDE} pixels in, masks out"),
+            hint: format!(
+                "use a model of the U-2-Net family, such as u2netp: one picture of {side} × {side} pixels in, masks out \
+                 (input_side says another size)"
+            ),
         }
     }
 }
 
-/// The picture as the network wants it: 1 × 3 × 320 × 320, red plane first.
-fn planes(picture: &RgbImage) -> Vec<f32> {
-    let small = resize(&Picture::Rgb(picture.clone()), SIDE, SIDE, Filter::Lanczos);
+/// A part of the picture as the network wants it: 1 × 3 × side × side, red plane first.
+fn planes(picture: &Picture, part: Part, side: u32, normal: Normal) -> Vec<f32> {
+    let [width, height] = picture.size().map(f64::from);
+    let small = match part {
+        Part::Whole => resize(picture, side, side, Filter::Lanczos),
+        Part::Padded => second::padded(picture, side).into(),
+        Part::Window([x, y, w, h]) => crop_resize(picture, [x * width, y * height, w * width, h * height], side, side, Filter::Lanczos),
+    };
     let small = small.over([0; 3].into());
     let largest = f32::from(small.iter().copied().max().unwrap_or(0)).max(1e-6);
     let plane = |channel: usize| {
-        let (mean, deviation) = NORMAL[channel];
+        let (mean, deviation) = (normal.mean[channel], normal.deviation[channel]);
         small.pixels().map(move |pixel| (f32::from(pixel[channel]) / largest - mean) / deviation).collect::<Vec<_>>()
     };
     [plane(0), plane(1), plane(2)].concat()
 }
 
-/// The network's first output, 1 × 1 × 320 × 320, stretched to 0..=255; all 0 where it says the same everywhere.
-fn stretched(output: &[f32]) -> Option<GrayImage> {
-    if output.len() != (SIDE * SIDE) as usize {
-        return None;
-    }
+/// An answer of side × side numbers stretched to 0..=255; all 0 where it says the same everywhere.
+fn stretched(output: &[f32], side: u32) -> GrayImage {
     let (low, high) = output.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
     let range = high - low;
     let level = |value: &f32| if range > 0.0 { ((value - low) / range * 255.0).round() as u8 } else { 0 };
-    GrayImage::from_raw(SIDE, SIDE, output.iter().map(level).collect())
-}
-
-/// With the holes filled that are small or merely doubted; what is seen between legs and under a tail stays open.
-fn without_holes(mut mask: GrayImage) -> GrayImage {
-    let (width, height) = (mask.width() as usize, mask.height() as usize);
-    let holes = regions(&mask.iter().map(|value| *value < SURE).collect::<Vec<_>>(), width);
-    let mut least = vec![u8::MAX; holes.sizes.len()];
-    let mut is_open = vec![false; holes.sizes.len()];
-    for (at, (label, value)) in holes.labels.iter().zip(mask.iter()).enumerate() {
-        let (x, y, label) = (at % width, at / width, *label as usize);
-        least[label] = least[label].min(*value);
-        is_open[label] |= x == 0 || y == 0 || x + 1 == width || y + 1 == height;
-    }
-    let eye = holes.sizes[0] as f64 * EYE;
-    for (value, label) in mask.iter_mut().zip(&holes.labels) {
-        let label = *label as usize;
-        if label > 0 && !is_open[label] && (holes.sizes[label] as f64 <= eye || least[label] >= DOUBT) {
-            *value = u8::MAX;
-        }
-    }
-    mask
+    GrayImage::from_raw(side, side, output.iter().map(level).collect()).expect("there is an answer for every pixel of the square")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use catgen_picture::Rgb;
 
-    /// A sure square with one hole of that side and value; answers the value in the middle of the hole.
-    fn check(hole: u32, value: u8) -> u8 {
-        let inside = |at: u32, from: u32, length: u32| (from..from + length).contains(&at);
-        let mask = GrayImage::from_fn(SIDE, SIDE, |x, y| {
-            let is_hole = inside(x, 150, hole) && inside(y, 150, hole);
-            let is_square = inside(x, 60, 200) && inside(y, 60, 200);
-            [if is_hole {
-                value
-            } else if is_square {
-                250
-            } else {
-                0
-            }]
-            .into()
-        });
-        let filled = without_holes(mask.clone());
-        assert_eq!((filled.get_pixel(0, 0)[0], filled.get_pixel(61, 61)[0]), (0, 250));
-        filled.get_pixel(155, 155)[0]
+    use super::*;
+    use crate::model::CENTRED;
+
+    #[test]
+    fn a_pixel_becomes_the_number_that_its_normalisation_asks_for() {
+        // The largest value is 200, so 100 stands for a half. Of the network's own size, so that nothing rings.
+        let picture = Picture::Rgb(RgbImage::from_fn(32, 32, |x, _| Rgb(if x < 16 { [200, 100, 0] } else { [0; 3] })));
+        for (normal, expect) in [(IMAGENET, [2.2489, 0.1964, -1.8044]), (CENTRED, [0.515, 0.044, -0.406])] {
+            let planes = planes(&picture, Part::Whole, 32, normal);
+            let found: Vec<f32> = (0..3).map(|channel| planes[channel * 32 * 32 + 5 * 32 + 4]).collect();
+            assert!(found.iter().zip(expect).all(|(found, expect)| (found - expect).abs() < 1e-3), "{found:?} {expect:?}");
+        }
+        let right_half = planes(&picture, Part::Window([0.5, 0.0, 0.5, 1.0]), 32, CENTRED);
+        assert!((right_half[5 * 32 + 4] + 0.485).abs() < 1e-3, "the window is dark");
+        let padded = planes(&picture, Part::Padded, 48, CENTRED);
+        assert!((padded[0] - 0.515).abs() < 1e-3 && (padded[47] + 0.485).abs() < 1e-3, "the border goes on");
     }
 
     #[test]
-    fn eyes_and_doubts_are_filled_and_real_holes_are_not() {
-        assert_eq!(check(20, 0), 255, "an eye");
-        assert_eq!(check(80, 90), 255, "a doubt");
-        assert_eq!(check(80, 10), 10, "a hole");
+    fn an_answer_is_stretched_over_all_values() {
+        assert_eq!(stretched(&[0.2, 0.3, 0.4, 0.7], 2).into_raw(), [0, 51, 102, 255]);
+        assert_eq!(stretched(&[0.5; 4], 2).into_raw(), [0; 4]);
     }
 }

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use catgen_api::{Digest, Photo};
 use catgen_picture::{Rgb, Rgba};
-use serde_json::Value;
 
 use super::*;
 
@@ -23,6 +22,15 @@ impl Case<'_> {
 
 /// Runs the stage the way the engine does; answers the facts and the picture that came out.
 fn check(case: &Case<'_>, window: Window) -> (Facts, Picture) {
+    let mut outputs = run(case);
+    let (tag, facts, made) = outputs.pop().unwrap();
+    assert!(outputs.is_empty() && tag.is_empty(), "one picture becomes one picture");
+    assert_eq!(facts["window"], json!(window));
+    (facts, made)
+}
+
+/// Tag, facts and picture of everything that came out.
+fn run(case: &Case<'_>) -> Vec<(String, Facts, Picture)> {
     let mut params = Params::defaults(KIND.params);
     for (name, value) in [("margin", json!(0))].iter().chain(case.set) {
         params.set(KIND.params, name, value).unwrap();
@@ -33,17 +41,14 @@ fn check(case: &Case<'_>, window: Window) -> (Facts, Picture) {
     let [width, height] = case.picture.size();
     let item = Item { name: "a.png".to_owned(), digest, width, height, bytes: 0, photo, input: digest, facts: Facts::new() };
     let inputs = stage.item_inputs(&item);
-    let Verdict::Keep(mut outputs) = stage.apply(&Input { digest, picture: &case.picture, inputs: &inputs }).unwrap() else {
+    let Verdict::Keep(outputs) = stage.apply(&Input { digest, picture: &case.picture, inputs: &inputs }).unwrap() else {
         panic!("zoom rejects nothing")
     };
-    let output = outputs.pop().unwrap();
-    assert!(outputs.is_empty() && output.tag.is_empty(), "one picture becomes one picture");
-    assert_eq!(output.facts["window"], json!(window));
-    let made = match output.made {
+    let made = |made| match made {
         Made::Picture(picture) => picture,
         Made::Same => case.picture.clone(),
     };
-    (output.facts, made)
+    outputs.into_iter().map(|output| (output.tag, output.facts, made(output.made))).collect()
 }
 
 /// Transparent but for these boxes, each pixel with a colour of its own.
@@ -73,16 +78,68 @@ fn the_crop_is_the_subjects_box_pixel_for_pixel() {
 #[test]
 fn what_is_only_faintly_there_is_not_subject() {
     let mut picture = cut_out(50, 50, &[[20, 20, 10, 10]]);
-    for (x, alpha) in [(0, 127), (40, 128)] {
+    for (x, alpha) in [(0, 127), (31, 128)] {
         (0..50).for_each(|y| picture.get_pixel_mut(x, y)[3] = alpha);
     }
-    check(&Case::of(picture), [20, 0, 21, 50]);
+    let set = [("max_soft", json!(1.0))];
+    check(&Case { set: &set, ..Case::of(picture) }, [20, 0, 12, 50]);
 }
 
 #[test]
-fn specks_are_left_out_and_second_subjects_are_not() {
+fn specks_are_left_out_and_pieces_of_the_subject_are_not() {
     check(&Case::of(cut_out(200, 100, &[[20, 20, 40, 50], [180, 90, 6, 6], [0, 0, 3, 1]])), [20, 20, 40, 50]);
+    // Too small for a subject of its own, and a half that something stands before.
     check(&Case::of(cut_out(200, 100, &[[20, 20, 40, 50], [150, 40, 20, 20]])), [20, 20, 150, 50]);
+    check(&Case::of(cut_out(200, 100, &[[20, 20, 40, 50], [62, 20, 40, 50]])), [20, 20, 82, 50]);
+}
+
+/// Two cats apart, the right one larger, with an ear of the left one reaching into the right one's crop.
+fn two() -> RgbaImage {
+    let mut picture = cut_out(200, 100, &[[20, 40, 40, 40], [80, 20, 60, 70]]);
+    // Faint enough not to join them.
+    (60..80).for_each(|x| picture.put_pixel(x, 50, Rgba([9, 9, 9, 60])));
+    picture
+}
+
+#[test]
+fn of_several_subjects_the_largest_is_kept() {
+    let set = [("margin", json!(0.5))];
+    let (facts, made) = check(&Case { set: &set, ..Case::of(two()) }, [45, 0, 130, 100]);
+    assert_eq!((&facts["subjects"], &facts["subject_share"]), (&json!(2), &json!(0.21)));
+    let Picture::Rgba(made) = made else { panic!("alpha was lost") };
+    assert_eq!(made.get_pixel(50 - 45, 60)[3], 0, "the other cat is not in the picture");
+    assert_eq!((made.get_pixel(65 - 45, 50)[3], made.get_pixel(75 - 45, 50)[3]), (0, 60), "its haze goes with it, ours stays");
+    assert_eq!(made.get_pixel(100 - 45, 60), two().get_pixel(100, 60));
+}
+
+#[test]
+fn or_each_subject_becomes_a_picture() {
+    let set = [("one_per_subject", json!(true))];
+    let outputs = run(&Case { set: &set, ..Case::of(two()) });
+    let told: Vec<_> = outputs.iter().map(|(tag, facts, made)| (tag.as_str(), facts["window"].clone(), made.size())).collect();
+    assert_eq!(told, [("1", json!([80, 20, 60, 70]), [60, 70]), ("2", json!([20, 40, 40, 40]), [40, 40])]);
+    // One subject keeps its name.
+    check(&Case { set: &set, ..Case::of(cut_out(100, 80, &[[30, 20, 25, 40]])) }, [30, 20, 25, 40]);
+}
+
+#[test]
+fn subjects_of_an_opaque_picture_are_told_apart_without_touching_a_pixel() {
+    let picture = opaque(200, 100, &[[20, 40, 40, 40], [80, 20, 60, 70]]);
+    let set = [("margin", json!(0.5))];
+    let (facts, made) = check(&Case { set: &set, ..Case::of(picture.clone()) }, [45, 0, 130, 100]);
+    let Picture::Rgb(made) = made else { panic!("alpha was made up") };
+    assert_eq!((&facts["subjects"], made.get_pixel(5, 60)), (&json!(2), picture.get_pixel(50, 60)));
+}
+
+#[test]
+fn a_cut_out_that_is_unsure_of_itself_goes_on_whole_and_says_so() {
+    let mut picture = cut_out(100, 80, &[[30, 20, 40, 40]]);
+    picture.pixels_mut().filter(|pixel| pixel[3] > 0).enumerate().for_each(|(at, pixel)| pixel[3] = if at % 2 == 0 { 150 } else { 255 });
+    let (facts, made) = check(&Case::of(picture.clone()), [0, 0, 100, 80]);
+    assert_eq!((&facts["unsure"], made), (&json!(true), Picture::Rgba(picture.clone())));
+    let set = [("max_soft", json!(1.0))];
+    let (facts, _) = check(&Case { set: &set, ..Case::of(picture) }, [30, 20, 40, 40]);
+    assert!(!facts.contains_key("unsure"));
 }
 
 #[test]

@@ -48,6 +48,9 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// All that can be decided.
+    pub const ALL: [Self; 3] = [Self::Accept, Self::Reject, Self::Undo];
+
     /// Its word in the file.
     pub fn word(self) -> &'static str {
         match self {
@@ -131,22 +134,28 @@ pub fn load(path: &Path) -> Result<Decisions, DecisionError> {
     Ok(Decisions(decisions))
 }
 
-/// Adds one decision to the file at `path`, which is made where there is none, and waits until it is on the disk.
+/// Adds decisions to the file at `path`, which is made where there is none, and waits until they are on the disk.
 ///
 /// # Errors
 /// Whatever the file system answers.
-pub fn append(path: &Path, decision: &Decision) -> io::Result<()> {
+pub fn append(path: &Path, decisions: &[Decision]) -> io::Result<()> {
+    if decisions.is_empty() {
+        return Ok(());
+    }
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-    let mut line = serde_json::to_vec(decision)?;
-    line.push(b'\n');
+    let mut lines = Vec::new();
     if !ends_with_newline(&mut file)? {
-        line.insert(0, b'\n');
+        lines.push(b'\n');
     }
-    // One write for one line: two programs that append at once do not mix theirs.
-    file.write_all(&line)?;
+    for decision in decisions {
+        serde_json::to_writer(&mut lines, decision)?;
+        lines.push(b'\n');
+    }
+    // One write for all: two programs that append at once do not mix their lines.
+    file.write_all(&lines)?;
     file.sync_all()
 }
 

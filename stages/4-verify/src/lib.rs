@@ -22,6 +22,7 @@
 
 pub mod decisions;
 mod measure;
+pub mod table;
 
 use catgen_api::{
     BuildContext, Digest, Facts, Input, Item, ItemStage, KeyInput, Kind, Made, Output, Param, ParamKind, Params, Picture, Reason, Shape,

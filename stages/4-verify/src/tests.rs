@@ -174,7 +174,7 @@ fn decided(digest: Digest, decision: Choice) -> Decision {
 fn after(decisions: &[Decision]) -> Result<Facts, (String, String)> {
     let folder = tempfile::tempdir().unwrap();
     for decision in decisions {
-        append(&folder.path().join("data/decisions.jsonl"), decision).unwrap();
+        append(&folder.path().join("data/decisions.jsonl"), std::slice::from_ref(decision)).unwrap();
     }
     let set = [("pending", json!("hold"))];
     Case { set: &set, workspace: folder.path(), ..Case::of(cat(300, 240, [150.0, 120.0, 120.0, 100.0], [3, 40])) }.verdict()
@@ -200,7 +200,7 @@ fn the_last_word_counts_and_the_items_own_counts_more_than_its_photos() {
 #[test]
 fn a_decision_touches_only_its_own_items_key() {
     let folder = tempfile::tempdir().unwrap();
-    append(&folder.path().join("data/decisions.jsonl"), &decided(item(), Choice::Accept)).unwrap();
+    append(&folder.path().join("data/decisions.jsonl"), &[decided(item(), Choice::Accept)]).unwrap();
     let case = Case { workspace: folder.path(), ..Case::of(good()) };
     let stage = case.stage().unwrap();
     assert_eq!(stage.item_inputs(&case.item()), [KeyInput { name: "decision".to_owned(), value: "accept".to_owned() }]);
@@ -212,7 +212,7 @@ fn a_decision_touches_only_its_own_items_key() {
 fn a_line_that_is_no_decision_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data/decisions.jsonl");
-    append(&path, &decided(item(), Choice::Accept)).unwrap();
+    append(&path, &[decided(item(), Choice::Accept)]).unwrap();
     let good = fs::read_to_string(&path).unwrap();
     for bad in [
         "{\"digest\":\"",
@@ -232,7 +232,7 @@ fn decisions_survive_an_editor_that_leaves_the_last_newline_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("decisions.jsonl");
     fs::write(&path, format!("{{\"digest\":\"{}\",\"decision\":\"accept\"}}", item())).unwrap();
-    append(&path, &decided(photo(), Choice::Reject)).unwrap();
+    append(&path, &[decided(photo(), Choice::Reject)]).unwrap();
     let decisions = load(&path).unwrap();
     assert_eq!(decisions.iter().count(), 2);
     assert_eq!(decisions.get(&photo()), Some(&decided(photo(), Choice::Reject)));

@@ -14,6 +14,34 @@ impl Regions {
     pub fn largest(&self) -> usize {
         self.sizes.iter().skip(1).copied().max().unwrap_or(0)
     }
+
+    /// For every pixel its region or, where it has none, the one that is reached first from it, step by step to the four sides;
+    /// all 0 if there is no region. `width` is that of the mask.
+    pub fn nearest(&self, width: usize) -> Vec<u32> {
+        let mut labels = self.labels.clone();
+        let height = labels.len() / width;
+        let mut front: Vec<usize> = (0..labels.len()).filter(|at| labels[*at] > 0).collect();
+        while !front.is_empty() {
+            let mut next = Vec::new();
+            for at in front {
+                let (x, y) = (at % width, at / width);
+                let sides = [
+                    (x > 0).then(|| at - 1),
+                    (x + 1 < width).then_some(at + 1),
+                    (y > 0).then(|| at - width),
+                    (y + 1 < height).then_some(at + width),
+                ];
+                for near in sides.into_iter().flatten() {
+                    if labels[near] == 0 {
+                        labels[near] = labels[at];
+                        next.push(near);
+                    }
+                }
+            }
+            front = next;
+        }
+        labels
+    }
 }
 
 /// The regions of `mask`, row after row of `width` pixels; neighbours are the eight around a pixel.
@@ -63,6 +91,15 @@ mod tests {
         let found = regions(&mask, rows[0].len());
         let drawn: String = found.labels.iter().map(|label| char::from_digit(*label, 10).unwrap()).collect();
         assert_eq!((drawn, found.sizes.as_slice()), (labels.concat(), sizes));
+    }
+
+    #[test]
+    fn every_pixel_belongs_to_the_region_nearest_to_it() {
+        let rows = ["#.....", "......", ".....#"];
+        let mask: Vec<bool> = rows.concat().bytes().map(|byte| byte == b'#').collect();
+        let nearest: String = regions(&mask, 6).nearest(6).iter().map(|label| char::from_digit(*label, 10).unwrap()).collect();
+        assert_eq!(nearest, ["111122", "111222", "112222"].concat());
+        assert_eq!(regions(&[false; 4], 2).nearest(2), [0; 4]);
     }
 
     #[test]

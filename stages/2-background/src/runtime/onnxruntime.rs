@@ -8,6 +8,7 @@ use std::{
 
 use ort::{
     environment::Environment,
+    ep::{CUDA, ExecutionProvider},
     logging::LogLevel,
     session::{
         Session,
@@ -17,7 +18,6 @@ use ort::{
 };
 
 use super::Runtime;
-use crate::u2net::SIDE;
 
 /// A process may have one environment, ever; the first stage to need it makes it.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
@@ -42,21 +42,28 @@ pub(super) fn environment(path: &Path) -> Result<Environment, String> {
 pub(super) struct OnnxRuntime {
     environment: Environment,
     model: Vec<u8>,
+    cuda: bool,
+    side: Option<u32>,
     idle: Mutex<Vec<Session>>,
 }
 
 impl OnnxRuntime {
     /// The model in these bytes; opens the first session, so that a file that is no model is found out here.
-    pub(super) fn new(environment: Environment, model: Vec<u8>) -> Result<Self, String> {
-        let runtime = Self { environment, model, idle: Mutex::new(Vec::new()) };
+    pub(super) fn new(environment: Environment, model: Vec<u8>, cuda: bool) -> Result<Self, String> {
+        let mut runtime = Self { environment, model, cuda, side: None, idle: Mutex::new(Vec::new()) };
         let session = runtime.open()?;
+        runtime.side = declared_side(&session);
         runtime.put_back(session);
         Ok(runtime)
     }
 
     fn open(&self) -> Result<Session, String> {
         let builder = Session::builder(&self.environment).map_err(said)?;
-        single_threaded(builder)?.commit_from_memory(&self.model).map_err(said)
+        let mut builder = single_threaded(builder)?;
+        if self.cuda {
+            CUDA::default().register(&mut builder).map_err(said)?;
+        }
+        builder.commit_from_memory(&self.model).map_err(said)
     }
 
     fn take(&self) -> Option<Session> {
@@ -81,20 +88,42 @@ fn said(error: impl fmt::Display) -> String {
     error.to_string()
 }
 
+/// Whether the library has CUDA and finds a GPU for it; its words if not. Without asking, a session would quietly use the CPU.
+pub(super) fn cuda_can_start(environment: &Environment) -> Result<(), String> {
+    if !CUDA::is_available().map_err(said)? {
+        return Err("it was built without CUDA".to_owned());
+    }
+    let mut builder = Session::builder(environment).map_err(said)?;
+    CUDA::default().register(&mut builder).map_err(said)
+}
+
+/// The side of the square that the first input is declared to be; none where it is left open.
+fn declared_side(session: &Session) -> Option<u32> {
+    let shape = session.inputs().first()?.dtype().tensor_shape()?;
+    match shape[..] {
+        [_, _, height, width] if height == width => u32::try_from(height).ok().filter(|side| *side > 0),
+        _ => None,
+    }
+}
+
 impl Runtime for OnnxRuntime {
-    fn run(&self, planes: Vec<f32>) -> Result<Vec<f32>, String> {
+    fn side(&self) -> Option<u32> {
+        self.side
+    }
+
+    fn run(&self, planes: Vec<f32>, side: u32) -> Result<Vec<f32>, String> {
         let mut session = match self.take() {
             Some(session) => session,
             None => self.open()?,
         };
-        let answer = first_output(&mut session, &planes);
+        let answer = first_output(&mut session, &planes, side);
         self.put_back(session);
         answer
     }
 }
 
-fn first_output(session: &mut Session, planes: &[f32]) -> Result<Vec<f32>, String> {
-    let shape = [1, 3, SIDE as usize, SIDE as usize];
+fn first_output(session: &mut Session, planes: &[f32], side: u32) -> Result<Vec<f32>, String> {
+    let shape = [1, 3, side as usize, side as usize];
     if session.inputs().len() != 1 {
         return Err(format!("it wants {} inputs", session.inputs().len()));
     }
