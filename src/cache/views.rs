@@ -187,8 +187,8 @@ impl View {
     pub fn deleted(&self) -> Result<Gone> {
         let damage = self.damage()?;
         // What was only announced may never have been there.
-        let was_there = |name: &String| self.entries.get(name).is_some_and(|entry| entry.seen.is_some());
-        let missing: Vec<String> = damage.missing.into_iter().filter(was_there).collect();
+        let put: HashSet<&str> = self.index.iter().filter(|(_, entry)| entry.seen.is_some()).map(|(name, _)| name).collect();
+        let missing: Vec<String> = damage.missing.into_iter().filter(|name| put.contains(name.as_str())).collect();
         let moved = if missing.is_empty() {
             Vec::new()
         } else {
