@@ -10,7 +10,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=shim");
     println!("cargo::rerun-if-env-changed=LIBTORCH");
-    println!("cargo::rerun-if-env-changed=CATGEN_CUDA_INCLUDE");
+    println!("cargo::rerun-if-env-changed=CATGEN_CUDA");
     if env::var_os("CARGO_FEATURE_TORCH").is_none() {
         return;
     }
@@ -32,39 +32,62 @@ fn main() {
 
 /// Compiles `shim/`, with its CUDA half where libtorch has one.
 fn shim(libtorch: &Path) {
-    let cuda = cuda_include(libtorch);
-    let build = |file: &str, more: &[&Path], name: &str| {
+    let build = |file: &str, more: Option<&Path>, name: &str| {
         let mut build = cc::Build::new();
         build.cpp(true).std("c++17").pic(true).opt_level(3).warnings(false).flag("-D_GLIBCXX_USE_CXX11_ABI=1");
         build.include(libtorch.join("include")).include(libtorch.join("include/torch/csrc/api/include")).includes(more);
         build.file(Path::new("shim").join(file)).compile(name);
     };
-    build("cpu.cpp", &[], "catgen_cpu");
-    match &cuda {
-        Some(include) => {
-            build("cuda.cpp", &[include], "catgen_cuda");
+    build("cpu.cpp", None, "catgen_cpu");
+    match cuda(libtorch) {
+        Some(Cuda { include, runtime }) => {
+            build("cuda.cpp", Some(&include), "catgen_cuda");
+            let folder = runtime.parent().unwrap_or(libtorch);
+            println!("cargo::rustc-link-search=native={}", folder.display());
             println!("cargo::rustc-link-search=native={}", libtorch.join("lib").display());
-            println!("cargo::rustc-link-lib=c10_cuda");
-            println!("cargo::rustc-link-lib=torch_cuda");
+            for name in ["libc10_cuda.so", "libtorch_cuda.so"] {
+                println!("cargo::rustc-link-lib=dylib:+verbatim={name}");
+            }
+            // The headers of libtorch's CUDA half call the runtime themselves.
+            println!("cargo::rustc-link-lib=dylib:+verbatim={}", runtime.file_name().unwrap_or_default().to_string_lossy());
+            println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
         }
-        None => build("no_cuda.cpp", &[], "catgen_cuda"),
+        None => build("no_cuda.cpp", None, "catgen_cuda"),
     }
 }
 
-/// Where the headers of the CUDA runtime lie, if libtorch has its CUDA half: beside libtorch's own, or where `CATGEN_CUDA_INCLUDE` says.
-fn cuda_include(libtorch: &Path) -> Option<PathBuf> {
-    let has_cuda = ["libtorch_cuda.so", "libc10_cuda.so"].iter().all(|name| libtorch.join("lib").join(name).exists());
-    let told = env::var_os("CATGEN_CUDA_INCLUDE").map(PathBuf::from);
-    let folders = told.into_iter().chain([libtorch.join("include"), PathBuf::from("/usr/local/cuda/include")]);
-    let found =
-        folders.into_iter().find(|folder| ["cuda_runtime_api.h", "crt/host_config.h"].iter().all(|header| folder.join(header).exists()));
-    if has_cuda && found.is_none() {
-        println!(
-            "cargo::warning=libtorch has CUDA, and the headers of the CUDA runtime were not found: steps will not be recorded as CUDA graphs;"
-        );
-        println!("cargo::warning=say where they are with CATGEN_CUDA_INCLUDE, or fetch libtorch with `make trainer`");
+/// What the CUDA half of the shim is built with.
+struct Cuda {
+    /// The headers of the CUDA runtime.
+    include: PathBuf,
+    /// Its library, `libcudart.so.13` or so.
+    runtime: PathBuf,
+}
+
+/// Where the CUDA runtime lies, if libtorch has its CUDA half: beside libtorch's own files, in the folder that `CATGEN_CUDA` names, or where NVIDIA's
+/// installer puts it.
+fn cuda(libtorch: &Path) -> Option<Cuda> {
+    if !["libtorch_cuda.so", "libc10_cuda.so"].iter().all(|name| libtorch.join("lib").join(name).exists()) {
+        return None;
     }
-    found.filter(|_| has_cuda)
+    let told = env::var_os("CATGEN_CUDA").map(PathBuf::from);
+    let found = told.into_iter().chain([libtorch.to_owned(), PathBuf::from("/usr/local/cuda")]).find_map(|root| {
+        let include = root.join("include");
+        let has_headers = ["cuda_runtime_api.h", "crt/host_config.h"].iter().all(|header| include.join(header).exists());
+        let runtime = ["lib", "lib64"].iter().find_map(|lib| runtime_in(&root.join(lib)))?;
+        has_headers.then_some(Cuda { include, runtime })
+    });
+    if found.is_none() {
+        println!("cargo::warning=libtorch has CUDA, and the CUDA runtime (headers and libcudart) was not found: steps will not be recorded as");
+        println!("cargo::warning=CUDA graphs; say where it is with CATGEN_CUDA, or fetch libtorch with `make trainer`");
+    }
+    found
+}
+
+/// `libcudart.so`, or `libcudart.so.13`, in a folder.
+fn runtime_in(folder: &Path) -> Option<PathBuf> {
+    let files = fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    files.filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("libcudart.so"))).min()
 }
 
 /// `2.11.0`, out of the header that carries it.
