@@ -84,7 +84,13 @@ impl Layout {
 
     /// That many pictures in a row, as large as a screen lets them be.
     pub fn of_columns(columns: u32) -> Self {
-        Self { cell: (1536 / columns.max(4)).clamp(128, 256), columns: columns.max(1), gap: 6 }
+        // Multiples of 64, so that a 64 px picture fills its square.
+        let cell = match columns {
+            0..=6 => 256,
+            7..=9 => 192,
+            _ => 128,
+        };
+        Self { cell, columns: columns.max(1), gap: 6 }
     }
 }
 

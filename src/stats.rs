@@ -176,7 +176,8 @@ impl Spread {
     pub fn lines(&self, width: usize) -> Vec<String> {
         let unit = if self.unit.is_empty() { String::new() } else { format!(" ({})", self.unit) };
         let [min, median, max] = [self.min, self.median, self.max].map(short);
-        let mut lines = vec![format!("{}{unit}: {} pictures, {min} to {max}, median {median}", self.measure, self.count)];
+        let range = if self.min < self.max { format!("{min} to {max}, median {median}") } else { format!("all {min}") };
+        let mut lines = vec![format!("{}{unit}: {} pictures, {range}", self.measure, self.count)];
         if self.min < self.max {
             let most = self.bins.iter().map(|bin| bin.count).max().unwrap_or(0);
             let names: Vec<String> = self.bins.iter().map(|bin| format!("{} – {}", short(bin.from), short(bin.to))).collect();
@@ -283,7 +284,7 @@ mod tests {
         ];
         assert_eq!(spread.lines(8), expected);
         let all_one = super::spread("short_side".to_owned(), vec![64.0; 9]).unwrap();
-        assert_eq!(all_one.lines(8), ["short_side (px): 9 pictures, 64 to 64, median 64"]);
+        assert_eq!(all_one.lines(8), ["short_side (px): 9 pictures, all 64"]);
         let words = Words { measure: "format".to_owned(), count: 3, words: vec![("JPEG".to_owned(), 2), ("PNG".to_owned(), 1)] };
         assert_eq!(words.lines(4), ["format: 3 pictures", "  JPEG  ████ 2", "   PNG  ██   1"]);
         assert_eq!([0.0, 0.1234, 3.25, 70.0, 4032.0, 12_345.0, 2.5e6].map(short), ["0", "0.123", "3.2", "70", "4032", "12k", "2.5M"]);

@@ -191,11 +191,11 @@ impl Looked<'_> {
         for rejection in order {
             if rejection.of.is_none() || groups.last().is_none_or(|(of, _)| *of != rejection.of.as_ref()) {
                 let kept = rejection.of.as_ref().and_then(|of| names.get(of.as_str()));
-                let kept = kept.map(|name| (*name, vec![base(name).to_owned(), "kept".to_owned()], Tone::Good));
+                let kept = kept.map(|name| (*name, vec![(*name).to_owned(), "kept".to_owned()], Tone::Good));
                 groups.push((rejection.of.as_ref(), kept.into_iter().collect()));
             }
             let words = if rejection.of.is_some() { distance(rejection) } else { rejection.kind.clone() };
-            let dropped = (rejection.name.as_str(), vec![base(&rejection.name).to_owned(), words], Tone::Bad);
+            let dropped = (rejection.name.as_str(), vec![rejection.name.clone(), words], Tone::Bad);
             if let Some((_, group)) = groups.last_mut() {
                 group.push(dropped);
             }
@@ -216,7 +216,15 @@ impl Looked<'_> {
         }
         let chosen = spread(&items, limit);
         let pictures = chosen.par_iter().filter_map(|item| shelf::picture(self.project, self.stage, item, SHOWN_SIDE));
-        let measured: Vec<Facts> = pictures.map(|picture| catgen_verify::measures(&picture)).collect();
+        let measure = |picture: Picture| {
+            let mut facts = catgen_verify::measures(&picture);
+            if !picture.has_alpha() {
+                // Nobody has said yet what of it is subject.
+                facts.retain(|name, _| !matches!(name.as_str(), "subject_share" | "soft_share" | "edge_share"));
+            }
+            facts
+        };
+        let measured: Vec<Facts> = pictures.map(measure).collect();
         let stats = stats::stats(&items, &measured);
         if as_json {
             stats.spreads.iter().for_each(output::json);
@@ -246,7 +254,7 @@ fn pictures(items: &[Item]) -> Vec<&Item> {
 /// What stands under a picture: its photo, and what tells it from the photo's other pictures.
 fn caption(item: &Item) -> Vec<String> {
     let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
-    let (photo, name) = (stem(base(&item.photo.path)), stem(base(&item.name)));
+    let (photo, name) = (stem(&item.photo.path), stem(&item.name));
     let tag = name.strip_prefix(&photo).map(|tag| tag.trim_start_matches('_')).filter(|tag| !tag.is_empty());
     let flags = item.facts.get("flags").and_then(|flags| flags.as_array()).filter(|flags| !flags.is_empty());
     let second = match (tag, flags) {
@@ -255,18 +263,6 @@ fn caption(item: &Item) -> Vec<String> {
         (None, None) => format!("{} x {}", item.width, item.height),
     };
     vec![photo, second]
-}
-
-fn base(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
-}
-
-/// `limit` of the items, evenly over all of them; within each stretch another place each time, because augmented pictures come
-/// in rows of equal length and a fixed step would show the same transform of each.
-fn spread<T: Copy>(items: &[T], limit: usize) -> Vec<T> {
-    let shown = items.len().min(limit);
-    let stretch = |at: usize| at * items.len() / shown;
-    (0..shown).map(|at| items[stretch(at) + (at * 7) % (stretch(at + 1) - stretch(at))]).collect()
 }
 
 /// Draws the groups, under the title for so many pictures, and says so.

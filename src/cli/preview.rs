@@ -52,9 +52,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             groups
                 .into_iter()
                 .map(|group| {
-                    let kept = Cell::new(group.kept.1, vec![base(&group.kept.0), "kept".to_owned()], Tone::Good);
-                    let dropped =
-                        group.dropped.into_iter().map(|(photo, picture, why)| Cell::new(picture, vec![base(&photo), why], Tone::Bad));
+                    let kept = Cell::new(group.kept.1, vec![group.kept.0, "kept".to_owned()], Tone::Good);
+                    let dropped = group.dropped.into_iter().map(|(photo, picture, why)| Cell::new(picture, vec![photo, why], Tone::Bad));
                     std::iter::once(kept).chain(dropped).collect()
                 })
                 .collect()
@@ -94,8 +93,7 @@ fn layout(groups: &[Vec<Cell>]) -> Layout {
 
 /// The photo as it comes in, then what it is as things are set now if something is tried, then what becomes of it.
 fn cells(photo: Shown, now: Option<&[Shown]>, tried: &str) -> Vec<Cell> {
-    let name = base(&photo.photo);
-    let mut cells = vec![Cell::new(photo.before, vec![name, "before".to_owned()], Tone::Good)];
+    let mut cells = vec![Cell::new(photo.before, vec![photo.photo.clone(), "before".to_owned()], Tone::Good)];
     let one = |after: &After, words: &str| {
         let tag = if after.tag.is_empty() { format!("{} x {}", after.size[0], after.size[1]) } else { after.tag.clone() };
         let words = if words.is_empty() { vec!["after".to_owned(), tag] } else { vec![words.to_owned(), tag] };
@@ -153,8 +151,4 @@ fn print(shown: &[Shown], stopped: &[(String, String, String)], json: bool) {
         })
         .collect();
     output::table(&["photo", "becomes", "from", "facts"], &rows);
-}
-
-fn base(name: &str) -> String {
-    name.rsplit('/').next().unwrap_or(name).to_owned()
 }

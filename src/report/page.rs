@@ -17,7 +17,7 @@ const STYLE: &str = "
 body { margin: 0 auto; padding: 1rem; max-width: 70rem; font: 16px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; margin: .2rem 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .3rem; border-top: 1px solid var(--line); padding-top: 1rem; } h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
 p { margin: .3rem 0; } .soft, figcaption { color: var(--soft); font-size: .85rem; } .bad { color: var(--bad); } a { color: inherit; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9rem; } th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; } .wide table { min-width: 44rem; } .wide th, .wide td { white-space: nowrap; overflow-wrap: normal; } table { border-collapse: collapse; width: 100%; font-size: .9rem; } th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); gap: .6rem; margin: .6rem 0; } .pictures.grids { grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); }
 figure { margin: 0; min-width: 0; } figure img { width: 100%; height: auto; display: block; border-radius: 4px; background: var(--panel); } .pictures:not(.grids) figure img { aspect-ratio: 1; object-fit: contain; }
 figcaption { font-size: .72rem; line-height: 1.25; margin-top: .15rem; }

@@ -146,7 +146,7 @@ fn stats_count_every_picture() {
     let share = find(&stats("2.No_background"), "subject_share");
     assert_eq!(share["max"].as_f64().unwrap(), shares.iter().copied().fold(0.0, f64::max));
     let text = home.ok(&["inspect", "6.Photos_64px", "--stats"]);
-    assert!(text.contains("short_side (px): ") && text.contains("64 to 64") && text.contains('█'), "{text}");
+    assert!(text.contains("short_side (px): ") && text.contains(" pictures, all 64") && text.contains('█'), "{text}");
     assert!(home.fails(&["inspect", "Export", "--stats", "images"]).starts_with("exit 2\nerror: there is no picture to measure"));
 }
 

@@ -100,7 +100,7 @@ fn python(modules: &str) -> Option<PathBuf> {
         |python: &PathBuf| Command::new(python).args(["-c", &format!("import {modules}")]).output().is_ok_and(|ran| ran.status.success());
     let found = candidates.into_iter().flatten().find(has);
     if found.is_none() {
-        println!("skipped: no Python with {modules} (`make test-python` gets one, CATGEN_PYTHON names another)");
+        eprintln!("skipped: no Python with {modules} (`make test-python` gets one, CATGEN_PYTHON names another)");
     }
     found
 }
