@@ -124,7 +124,7 @@ impl Run<'_> {
         if view.shows(&digest) && damage.is_none() {
             return Ok(());
         }
-        let healed = damage.clone();
+        let mut healed = damage.clone();
         let known_before = self.project.states.get(&name).is_some_and(|state| view.shows(&state.output));
         let wanted = match note {
             Some(note) => {
@@ -136,6 +136,9 @@ impl Run<'_> {
                 self.manifest(stage)?.items.iter().map(wanted).collect()
             }
         };
+        // What is gone and not wanted any more was not restored.
+        let names: HashSet<&str> = wanted.iter().map(|file| file.name.as_str()).collect();
+        healed.missing.retain(|name| names.contains(name.as_str()));
         self.store_photos(&name, &wanted)?;
         let (view, damage) = self.views[stage].as_mut().expect("it was there a moment ago");
         view.sync(&self.project.store, &digest, &wanted, damage)?;
