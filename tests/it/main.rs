@@ -11,6 +11,7 @@ mod command;
 #[cfg(target_os = "linux")]
 mod disks;
 mod engine;
+mod evaluate;
 mod explain;
 #[cfg(unix)]
 mod faults;

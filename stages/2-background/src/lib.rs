@@ -9,7 +9,6 @@
 
 mod border;
 mod model;
-mod runtime;
 mod u2net;
 
 use std::borrow::Cow;
@@ -17,6 +16,7 @@ use std::borrow::Cow;
 use catgen_api::{
     BuildContext, Facts, Input, ItemStage, KeyInput, Kind, Made, Output, Param, ParamKind, Params, Picture, Shape, StageError, Verdict,
 };
+use catgen_onnx::Runtime;
 use catgen_picture::{Filter, GrayImage, Rgb, RgbImage, Rgba, RgbaImage, resize};
 use serde::Deserialize;
 use serde_json::json;
@@ -133,9 +133,24 @@ pub fn build(params: &Params, context: &BuildContext) -> Result<Box<dyn ItemStag
     let options: Options = params.read();
     let finder = match options.model.as_str() {
         model::BORDER => Finder::Border,
-        model => Finder::Network(Box::new(Network::new(model::find(model, context)?, runtime::choose(&options.runtime, context)?))),
+        model => Finder::Network(Box::new(Network::new(model::find(model, context)?, runtime(&options.runtime, context)?))),
     };
     Ok(Box::new(Background { max_side: options.max_side, finder }))
+}
+
+/// The runtime meant by the parameter's word.
+///
+/// # Errors
+/// `ort` where no library was found.
+fn runtime(word: &str, context: &BuildContext) -> Result<Runtime, StageError> {
+    match (word, &context.onnxruntime) {
+        ("rten", _) => Ok(Runtime::Rten),
+        ("ort", None) => Err(StageError::Missing {
+            what: "cannot find libonnxruntime, which runtime = \"ort\" asks for".to_owned(),
+            hint: "set ORT_DYLIB_PATH to the library, or use runtime = \"auto\": rten is built in".to_owned(),
+        }),
+        (_, found) => Ok(Runtime::of(found.as_deref())),
+    }
 }
 
 impl ItemStage for Background {

@@ -6,12 +6,10 @@
 use std::{fs, sync::OnceLock};
 
 use catgen_api::{Digest, Picture, StageError};
+use catgen_onnx::{Network as Loaded, Runtime};
 use catgen_picture::{Filter, GrayImage, RgbImage, regions, resize};
 
-use crate::{
-    model::ModelFile,
-    runtime::{Chosen, Runtime},
-};
+use crate::model::ModelFile;
 
 /// The network's input and output are squares of this many pixels.
 pub(crate) const SIDE: u32 = 320;
@@ -31,14 +29,14 @@ const NORMAL: [(f32, f32); 3] = [(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)]
 /// A model file that is loaded when the first picture comes.
 pub(crate) struct Network {
     file: ModelFile,
-    chosen: Chosen,
-    loaded: OnceLock<Result<Box<dyn Runtime>, StageError>>,
+    runtime: Runtime,
+    loaded: OnceLock<Result<Box<dyn Loaded>, StageError>>,
 }
 
 impl Network {
-    /// The network in `file`, to be run by `chosen`; nothing is loaded yet.
-    pub(crate) fn new(file: ModelFile, chosen: Chosen) -> Self {
-        Self { file, chosen, loaded: OnceLock::new() }
+    /// The network in `file`, to be run by `runtime`; nothing is loaded yet.
+    pub(crate) fn new(file: ModelFile, runtime: Runtime) -> Self {
+        Self { file, runtime, loaded: OnceLock::new() }
     }
 
     /// What facts call it.
@@ -53,7 +51,7 @@ impl Network {
 
     /// What runs it: `ort` or `rten`.
     pub(crate) fn runtime(&self) -> &'static str {
-        self.chosen.name()
+        self.runtime.name()
     }
 
     /// How much every pixel is subject, 320 × 320 for the whole picture.
@@ -61,14 +59,15 @@ impl Network {
     /// # Errors
     /// A file that is no model of the family, or a runtime that cannot be loaded.
     pub(crate) fn mask(&self, picture: &RgbImage) -> Result<GrayImage, StageError> {
-        let runtime = self.loaded.get_or_init(|| self.load()).as_ref().map_err(Clone::clone)?;
-        let output = runtime.run(planes(picture)).map_err(|detail| self.unfit(&detail))?;
+        let network = self.loaded.get_or_init(|| self.load()).as_ref().map_err(Clone::clone)?;
+        // The family has several outputs, the finest first; no name means the first.
+        let output = network.run([1, 3, SIDE as usize, SIDE as usize], planes(picture), "").map_err(|detail| self.unfit(&detail))?;
         stretched(&output)
             .map(without_holes)
             .ok_or_else(|| self.unfit(&format!("it answered {} numbers for {SIDE} × {SIDE} pixels", output.len())))
     }
 
-    fn load(&self) -> Result<Box<dyn Runtime>, StageError> {
+    fn load(&self) -> Result<Box<dyn Loaded>, StageError> {
         let path = self.file.path.display();
         let bytes = fs::read(&self.file.path).map_err(|error| StageError::Broken {
             what: format!("cannot read the model {path}: {error}"),
@@ -81,7 +80,7 @@ impl Network {
                 hint: "start the run again".to_owned(),
             });
         }
-        self.chosen.load(bytes, &path.to_string())
+        self.runtime.load(bytes, &path.to_string())
     }
 
     fn unfit(&self, detail: &str) -> StageError {

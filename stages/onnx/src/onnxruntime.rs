@@ -16,8 +16,7 @@ use ort::{
     value::TensorRef,
 };
 
-use super::Runtime;
-use crate::u2net::SIDE;
+use crate::Network;
 
 /// A process may have one environment, ever; the first stage to need it makes it.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
@@ -81,26 +80,39 @@ fn said(error: impl fmt::Display) -> String {
     error.to_string()
 }
 
-impl Runtime for OnnxRuntime {
-    fn run(&self, planes: Vec<f32>) -> Result<Vec<f32>, String> {
+impl Network for OnnxRuntime {
+    fn run(&self, shape: [usize; 4], planes: Vec<f32>, output: &str) -> Result<Vec<f32>, String> {
         let mut session = match self.take() {
             Some(session) => session,
             None => self.open()?,
         };
-        let answer = first_output(&mut session, &planes);
+        let answer = answer(&mut session, shape, &planes, output);
         self.put_back(session);
         answer
     }
+
+    fn side(&self) -> Option<usize> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let input = idle.first()?.inputs().first()?;
+        match input.dtype().tensor_shape()?[..] {
+            [.., height, width] if height == width && height > 0 => usize::try_from(height).ok(),
+            _ => None,
+        }
+    }
 }
 
-fn first_output(session: &mut Session, planes: &[f32]) -> Result<Vec<f32>, String> {
-    let shape = [1, 3, SIDE as usize, SIDE as usize];
+fn answer(session: &mut Session, shape: [usize; 4], planes: &[f32], output: &str) -> Result<Vec<f32>, String> {
     if session.inputs().len() != 1 {
         return Err(format!("it wants {} inputs", session.inputs().len()));
     }
     let input = TensorRef::from_array_view((shape, planes)).map_err(said)?;
     let outputs = session.run(ort::inputs![input]).map_err(said)?;
-    let first = outputs.values().next().ok_or("it has no output")?;
-    let (_, values) = first.try_extract_tensor::<f32>().map_err(said)?;
+    if outputs.len() == 0 {
+        return Err("it has no output".to_owned());
+    }
+    // No output's name is empty, and asking for that one is a panic.
+    let named = if output.is_empty() { None } else { outputs.get(output) };
+    let wanted = named.unwrap_or(&outputs[0]);
+    let (_, values) = wanted.try_extract_tensor::<f32>().map_err(said)?;
     Ok(values.to_vec())
 }
