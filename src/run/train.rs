@@ -105,7 +105,10 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
                 trained = true;
                 merge(&mut result, json!(measures));
             }
-            Event::Evaluated { epoch, evaluation, .. } => merge(&mut result, summary(*epoch, evaluation, result.get("best"))),
+            Event::Evaluated { epoch, evaluation, .. } => {
+                let summary = summary(*epoch, evaluation, result.get("best"));
+                merge(&mut result, summary);
+            }
             _ => {}
         }
         progress.report(Report::Train(&name, event));
