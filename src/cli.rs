@@ -11,9 +11,9 @@ macro_rules! say {
 
 mod compare;
 mod doctor;
+mod evaluate;
 mod fsck;
 mod gc;
-mod evaluate;
 mod generate;
 mod impact;
 mod init;
