@@ -11,6 +11,7 @@ macro_rules! say {
 
 mod compare;
 mod doctor;
+mod evaluate;
 mod fsck;
 mod gc;
 mod generate;
@@ -82,6 +83,7 @@ enum Command {
     Fsck(fsck::Args),
     Report(report::Args),
     Generate(generate::Args),
+    Evaluate(evaluate::Args),
     Stages(stages::Args),
     Doctor(doctor::Args),
 }
@@ -164,6 +166,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Report(args) => report::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),
+        Command::Evaluate(args) => evaluate::run(&args, context),
         Command::Stages(args) => stages::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
     }

@@ -334,9 +334,8 @@ impl Planner<'_> {
             return Ok(());
         }
         let (manifest, _) = self.input(stage);
-        let dataset = manifest.items.iter().find(|item| item.name == train::DATASET);
-        let known = match dataset {
-            Some(dataset) => decide::whole(self.project, stage, &dataset.digest)?.1,
+        let known = match train::Dataset::of(&manifest) {
+            Some(dataset) => decide::whole(self.project, stage, &dataset.identity())?.1,
             None => None,
         };
         match known {

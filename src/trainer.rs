@@ -10,7 +10,7 @@ use std::{
 };
 
 use catgen_api::Digest;
-use catgen_train::{Event, Status, TrainOptions};
+use catgen_train::{Event, Packed, Status, TrainOptions, features};
 
 use crate::{Error, cache::write_whole, error::Result, tools::Tools};
 
@@ -20,8 +20,8 @@ pub struct Job<'a> {
     /// The stage's name, for messages.
     pub stage: &'a str,
     /// The packed dataset.
-    pub dataset: PathBuf,
-    /// Its digest: a checkpoint of another dataset is refused.
+    pub dataset: Packed,
+    /// The digest of what is trained on: a checkpoint of another dataset is refused.
     pub digest: Digest,
     /// What to train, and how.
     pub options: TrainOptions,
@@ -50,7 +50,8 @@ pub fn train(tools: &Tools, job: &Job<'_>, stop: &(dyn Fn() -> bool + Sync), lis
     let options = job.out.join("options.in.json");
     write_whole(&options, &serde_json::to_vec_pretty(&job.options).expect("options are plain data"))?;
     let mut command = command(tools, job.stage)?;
-    command.arg("train").arg("--supervised").arg("--dataset").arg(&job.dataset).arg("--dataset-digest").arg(job.digest.to_string());
+    command.arg("train").arg("--supervised").arg("--dataset-digest").arg(job.digest.to_string());
+    compared_with(&mut command, tools, &job.dataset, job.options.features.as_str())?;
     command.arg("--options").arg(&options).arg("--seed").arg(job.seed.to_string()).arg("--out").arg(&job.out);
     if let Some(minutes) = job.time_budget {
         command.arg("--time-budget").arg(minutes.to_string());
@@ -65,6 +66,61 @@ pub fn train(tools: &Tools, job: &Job<'_>, stop: &(dyn Fn() -> bool + Sync), lis
     ended.ok_or_else(|| {
         failed(job.stage, "it ended without saying that it was done".to_owned(), "run again: it goes on from its last checkpoint")
     })
+}
+
+/// What to judge, by what.
+#[derive(Debug, Clone)]
+pub struct Judgement<'a> {
+    /// A checkpoint, or the folder of a training for its newest; or pictures.
+    pub of: Judged<'a>,
+    /// The photos to compare with.
+    pub dataset: Packed,
+    /// The feature network: see [`features::find`].
+    pub features: &'a str,
+    /// How many pictures.
+    pub count: u64,
+    /// Where features of photos are kept for the next time.
+    pub cache: Option<&'a Path>,
+}
+
+/// What is judged.
+#[derive(Debug, Clone, Copy)]
+pub enum Judged<'a> {
+    /// Pictures that this checkpoint draws, of the seeds from this one on.
+    Checkpoint(&'a Path, u64),
+    /// The picture files in this folder, or those of a `.npy` file.
+    Pictures(&'a Path),
+}
+
+/// Judges pictures in another process, which has libtorch.
+///
+/// # Errors
+/// As [`train`].
+pub fn evaluate(tools: &Tools, judgement: &Judgement<'_>, listen: &mut dyn FnMut(&Event)) -> Result<()> {
+    let mut command = command(tools, "evaluate")?;
+    command.arg("evaluate").arg("--count").arg(judgement.count.to_string());
+    match judgement.of {
+        Judged::Checkpoint(checkpoint, seed) => command.arg("--checkpoint").arg(checkpoint).arg("--seed").arg(seed.to_string()),
+        Judged::Pictures(folder) => command.arg("--pictures").arg(folder),
+    };
+    if let Some(cache) = judgement.cache {
+        command.arg("--cache").arg(cache);
+    }
+    compared_with(&mut command, tools, &judgement.dataset, judgement.features)?;
+    follow(command, "evaluate", &|| false, listen)
+}
+
+/// Adds the photos that pictures are compared with, and the network whose features say how.
+fn compared_with(command: &mut Command, tools: &Tools, dataset: &Packed, word: &str) -> Result<()> {
+    command.arg("--dataset").arg(&dataset.train);
+    for (name, path) in [("--held-out", &dataset.held_out), ("--index", &dataset.index), ("--onnxruntime", &tools.onnxruntime)] {
+        if let Some(path) = path {
+            command.arg(name).arg(path);
+        }
+    }
+    let found = features::find(word, &tools.models, true).map_err(|error| Error::stage("features", error))?;
+    command.arg("--features").arg(found.unwrap_or_else(|| "random".into()));
+    Ok(())
 }
 
 /// What to draw with a trained generator.

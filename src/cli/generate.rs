@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         Some(file) if !file.exists() => return Err(super::usage(format!("there is no checkpoint {}", file.display()))),
         Some(file) => (file.clone(), PathBuf::from("generated")),
         None => {
-            let folder = training(args, context)?;
+            let (folder, _) = training(&args.run, args.stage.as_deref(), context)?;
             let beside = folder.join("generated");
             (folder, beside)
         }
@@ -66,23 +66,23 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The folder of the training to draw with, which is there.
-fn training(args: &Args, context: &Context) -> Result<PathBuf> {
+/// The folder of the training that `run` and `stage` name, which is there, and what the run's record says of it.
+pub(super) fn training(run: &str, stage: Option<&str>, context: &Context) -> Result<(PathBuf, serde_json::Value)> {
     let workspace = context.workspace()?;
     let trained = |run: &RunRecord| !run.metrics.is_empty();
-    let run = if args.run == "last" {
+    let run = if run == "last" {
         record::list(&workspace).into_iter().rfind(trained).ok_or_else(|| Error::Usage {
             what: "no run of this workspace has trained anything yet".to_owned(),
             hint: "`catgen-pipe run` does, as its last stage".to_owned(),
         })?
     } else {
-        record::find(&workspace, &args.run)?
+        record::find(&workspace, run)?
     };
-    let is_meant = |stage: &str| args.stage.as_ref().is_none_or(|word| stage == word || stage.rsplit('/').next() == Some(word));
-    let found = run.metrics.iter().find(|(stage, _)| is_meant(stage));
+    let is_meant = |name: &str| stage.is_none_or(|word| name == word || name.rsplit('/').next() == Some(word));
+    let found = run.metrics.iter().find(|(name, _)| is_meant(name));
     let folder = found.and_then(|(_, metrics)| metrics.get("folder")?.as_str());
     let folder = folder.ok_or_else(|| Error::Usage {
-        what: format!("run {} trained nothing{}", run.id, args.stage.as_ref().map_or(String::new(), |stage| format!(" called {stage}"))),
+        what: format!("run {} trained nothing{}", run.id, stage.map_or(String::new(), |stage| format!(" called {stage}"))),
         hint: "`catgen-pipe runs` shows which did".to_owned(),
     })?;
     let folder = workspace.root().join(folder);
@@ -93,5 +93,6 @@ fn training(args: &Args, context: &Context) -> Result<PathBuf> {
             hint: "`catgen-pipe train` trains again; `--checkpoint FILE` draws with a checkpoint kept elsewhere".to_owned(),
         });
     }
-    Ok(folder)
+    let metrics = found.map(|(_, metrics)| metrics.clone()).unwrap_or_default();
+    Ok((folder, metrics))
 }

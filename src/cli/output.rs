@@ -139,6 +139,7 @@ impl Output {
                 ),
             ),
             Event::Alarm { step, message, action } => self.say(bar, &format!("{stage}: alarm at step {step}: {message}; {action}")),
+            Event::Evaluated { evaluation, .. } => self.say(bar, &format!("{stage}: {}", evaluation.sentence())),
             Event::Done { .. } => bar.bar.finish_and_clear(),
             _ => {}
         }

@@ -86,7 +86,11 @@ fn row(workspace: &Workspace, run: &RunRecord) -> Vec<String> {
     let number = |value: &serde_json::Value, name: &str| value.get(name).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
     let trained = run.metrics.iter().filter(|(_, metrics)| metrics.get("epoch").is_some()).map(|(stage, metrics)| {
         let (epoch, d, g) = (number(metrics, "epoch"), number(metrics, "loss_d"), number(metrics, "loss_g"));
-        format!("{stage}: epoch {epoch:.0}, loss D {d:.3} G {g:.3}")
+        let best = metrics.get("best").map(|best| {
+            let kid = 1000.0 * number(best, "kid");
+            format!(", best KID ×1000 {kid:.1} at epoch {:.0}", number(best, "epoch"))
+        });
+        format!("{stage}: epoch {epoch:.0}, loss D {d:.3} G {g:.3}{}", best.unwrap_or_default())
     });
     let result =
         run.error.clone().map(|error| error.lines().next().unwrap_or_default().to_owned()).into_iter().chain(trained).collect::<Vec<_>>();

@@ -78,7 +78,9 @@ fn cuda(libtorch: &Path) -> Option<Cuda> {
         has_headers.then_some(Cuda { include, runtime })
     });
     if found.is_none() {
-        println!("cargo::warning=libtorch has CUDA, and the CUDA runtime (headers and libcudart) was not found: steps will not be recorded as");
+        println!(
+            "cargo::warning=libtorch has CUDA, and the CUDA runtime (headers and libcudart) was not found: steps will not be recorded as"
+        );
         println!("cargo::warning=CUDA graphs; say where it is with CATGEN_CUDA, or fetch libtorch with `make trainer`");
     }
     found

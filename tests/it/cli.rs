@@ -78,7 +78,7 @@ fn without_the_trainer_everything_else_is_done_and_one_message_says_so() {
         String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.iter().filter(|line| line["event"] == "stage").count(), 8);
     assert_eq!(lines.last().unwrap()["status"], "failed");
-    assert!(home.path("data/Export/images.npy").is_file());
+    assert!(home.path("data/Export/train.npy").is_file());
 }
 
 #[test]
@@ -186,11 +186,11 @@ fn a_decision_takes_one_photo_out_and_undone_it_comes_back() {
 fn a_dataset_packed_from_a_store_that_lost_its_pictures_has_them_all() {
     let home = Home::with_cats(SMALL, 3);
     home.ok(&["run"]);
-    let dataset = fs::read(home.path("data/Export/images.npy")).unwrap();
+    let dataset = fs::read(home.path("data/Export/train.npy")).unwrap();
     fs::remove_dir_all(home.path(".catgen/cas")).unwrap();
     let words = String::from_utf8(home.output(&["run", "--set", "Export.imagefolder=false"]).stderr).unwrap();
     assert!(words.contains("looking everything up again"), "{words}");
-    assert_eq!(fs::read(home.path("data/Export/images.npy")).unwrap(), dataset);
+    assert_eq!(fs::read(home.path("data/Export/train.npy")).unwrap(), dataset);
     home.ok(&["run"]);
     assert!(home.computed(&[]).iter().all(|computed| *computed == 0));
 }
@@ -304,9 +304,9 @@ fn why_names_a_stage_that_reads_another() {
     let (path, photo) = (item["path"].as_str().unwrap(), item["photo"].as_str().unwrap());
     let everywhere = home.lines(&["why", &format!("data/0.ORIGINAL/{photo}"), "--json"]);
     assert!(everywhere.len() >= 7 && everywhere.iter().all(|line| line["fresh"] == true), "{everywhere:?}");
-    assert!(home.ok(&["why", "data/Export/images.npy"]).contains(": fresh"));
+    assert!(home.ok(&["why", "data/Export/train.npy"]).contains(": fresh"));
     fs::write(home.path("pipeline.toml"), SMALL.replace("from = \"5.Augmented_data\"", "from = \"4.Verified\"")).unwrap();
-    for file in [path, "data/Export/images.npy"] {
+    for file in [path, "data/Export/train.npy"] {
         let said = home.ok(&["why", file]);
         assert!(said.contains("6.Photos_64px reads other pictures than before"), "{said}");
     }

@@ -191,16 +191,16 @@ fn the_store_may_be_a_link_to_another_disk() {
     assert!(folder_of(&home) == folder_of(&undisturbed));
     assert!(!home.path(".catgen/set-aside").exists(), "half a file of our own was taken for somebody's");
     assert!(home.computed(&[]).iter().all(|computed| *computed == 0));
-    let mode = fs::metadata(home.path("data/Export/images.npy")).unwrap().permissions();
+    let mode = fs::metadata(home.path("data/Export/train.npy")).unwrap().permissions();
     assert!(mode.readonly(), "a copy is as read-only as a link");
 
     // A changed copy is restored and kept aside across the disks; the blob is a file of its own and stays good.
-    let path = home.path("data/Export/images.npy");
+    let path = home.path("data/Export/train.npy");
     fs::remove_file(&path).unwrap();
     fs::write(&path, "mine").unwrap();
     assert_eq!(home.computed(&[]).iter().sum::<u64>(), 0);
     assert!(folder_of(&home) == folder_of(&undisturbed));
-    assert_eq!(fs::read(home.path(".catgen/set-aside/Export/images.npy")).unwrap(), b"mine");
+    assert_eq!(fs::read(home.path(".catgen/set-aside/Export/train.npy")).unwrap(), b"mine");
     // A copy that went bad is found by reading it, although it looks as it did.
     let times = fs::metadata(&path).unwrap().modified().unwrap();
     let mut bytes = fs::read(&path).unwrap();

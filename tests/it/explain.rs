@@ -33,7 +33,7 @@ fn trace_goes_back_to_the_photo_with_the_values_that_were_drawn() {
     let said = home.ok(&["trace", &path]);
     assert!(said.contains("found: transforms=[[\"Contrast\",") && said.contains("by: kind=resize version="), "{said}");
     // A dataset is made from all, a file that is not there from none.
-    assert_eq!(home.lines(&["trace", "data/Export/images.npy", "--json"]).len(), 1);
+    assert_eq!(home.lines(&["trace", "data/Export/train.npy", "--json"]).len(), 1);
     assert!(home.fails(&["trace", "data/6.Photos_64px/none.png"]).starts_with("exit 2\nerror: 6.Photos_64px put out no none.png"));
 }
 

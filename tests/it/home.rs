@@ -66,6 +66,8 @@ epochs = 2
 batch = 8
 width = 4
 device = "cpu"
+features = "random"
+evaluate_images = 16
 "#;
 
 /// A workspace for the binary.

@@ -12,6 +12,7 @@ mod command;
 mod disks;
 mod duplicates;
 mod engine;
+mod evaluate;
 mod explain;
 #[cfg(unix)]
 mod faults;

@@ -230,7 +230,7 @@ fn any_number_of_threads_makes_the_same_bytes() {
         files.collect::<BTreeMap<_, _>>()
     };
     let one = made("1");
-    for name in ["Export/images.npy", "Export/images.npz", "Export/stylegan.zip", "Export/webdataset/shard-000000.tar"] {
+    for name in ["Export/train.npy", "Export/images.npz", "Export/stylegan.zip", "Export/webdataset/shard-000000.tar"] {
         assert!(one.contains_key(name), "{name}");
     }
     assert!(one.keys().filter(|name| name.starts_with("6.Photos_64px/")).count() >= 15);

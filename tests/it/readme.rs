@@ -23,7 +23,7 @@ fn the_commands_of_the_readme_run() {
     let mut skipped = 0;
     for command in commands {
         let words: Vec<&str> = command.split('#').next().unwrap().split_whitespace().map(|word| word.trim_matches('\'')).collect();
-        if !has_trainer && matches!(words[0], "train" | "generate" | "runs") {
+        if !has_trainer && matches!(words[0], "train" | "generate" | "runs" | "evaluate") {
             skipped += 1;
             continue;
         }
@@ -34,7 +34,7 @@ fn the_commands_of_the_readme_run() {
             "sample" => drop(run.args(["--count", "6"])),
             "run" if !words.contains(&"--until") => {
                 for stage in ["7.Train", "4.Train"] {
-                    for set in ["epochs=1", "width=4", "max_images=128"] {
+                    for set in ["epochs=1", "width=4", "max_images=128", "evaluate_images=16", "features=random"] {
                         run.args(["--set", &format!("{stage}.{set}")]);
                     }
                 }
@@ -42,7 +42,8 @@ fn the_commands_of_the_readme_run() {
                     run.args(["--until", "data_no_background/Export", "--until", "data_with_background/Export"]);
                 }
             }
-            "train" => drop(run.args(["--set", "epochs=1", "--set", "width=4", "--set", "max_images=128"])),
+            "train" => drop(run.args(["--set", "epochs=1", "--set", "width=4", "--set", "max_images=128", "--set", "evaluate_images=16"])),
+            "evaluate" => drop(run.args(["-n", "16", "--features", "random"])),
             _ => {}
         }
         let output = run.output().unwrap();

@@ -6,12 +6,12 @@
 use std::{fs, sync::OnceLock};
 
 use catgen_api::{Digest, Picture, StageError};
+use catgen_onnx::Runtime;
 use catgen_picture::{Filter, GrayImage, RgbImage, crop_resize, resize};
 
 use crate::{
     enlarged,
     model::{IMAGENET, ModelFile, Normal},
-    runtime::{Chosen, Runtime},
     second::{self, Part},
 };
 
@@ -21,7 +21,7 @@ const USUAL_SIDE: u32 = 320;
 /// A model file that is loaded when the first picture comes.
 pub(crate) struct Network {
     file: ModelFile,
-    chosen: Chosen,
+    chosen: Runtime,
     asked: Asked,
     loaded: OnceLock<Result<Loaded, StageError>>,
 }
@@ -34,14 +34,14 @@ pub(crate) struct Asked {
 }
 
 struct Loaded {
-    runtime: Box<dyn Runtime>,
+    runtime: Box<dyn catgen_onnx::Network>,
     side: u32,
     normal: Normal,
 }
 
 impl Network {
     /// The network in `file`, to be run by `chosen`; nothing is loaded yet.
-    pub(crate) fn new(file: ModelFile, chosen: Chosen, asked: Asked) -> Self {
+    pub(crate) fn new(file: ModelFile, chosen: Runtime, asked: Asked) -> Self {
         Self { file, chosen, asked, loaded: OnceLock::new() }
     }
 
@@ -78,7 +78,10 @@ impl Network {
     /// What the network answers for a part of the picture, in the frame of the whole.
     fn look(&self, loaded: &Loaded, picture: &Picture, part: Part) -> Result<GrayImage, StageError> {
         let side = loaded.side;
-        let output = loaded.runtime.run(planes(picture, part, side, loaded.normal), side).map_err(|detail| self.unfit(&detail, side))?;
+        let output = loaded
+            .runtime
+            .run([1, 3, side as usize, side as usize], planes(picture, part, side, loaded.normal), "")
+            .map_err(|detail| self.unfit(&detail, side))?;
         if output.len() != (side * side) as usize {
             return Err(self.unfit(&format!("it answered {} numbers for {side} × {side} pixels", output.len()), side));
         }
@@ -107,7 +110,12 @@ impl Network {
         }
         let published = self.file.published(&bytes)?;
         let runtime = self.chosen.load(bytes, &path.to_string())?;
-        let side = self.asked.side.or(published.map(|known| known.side)).or(runtime.side()).unwrap_or(USUAL_SIDE);
+        let side = self
+            .asked
+            .side
+            .or(published.map(|known| known.side))
+            .or(runtime.side().and_then(|side| u32::try_from(side).ok()))
+            .unwrap_or(USUAL_SIDE);
         let normal = self.asked.normal.or(published.map(|known| known.normal)).unwrap_or(IMAGENET);
         Ok(Loaded { runtime, side, normal })
     }

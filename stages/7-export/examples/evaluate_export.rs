@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for format in ["", "webdataset", "npz", "stylegan"] {
         let mut params = Params::defaults(KIND.params);
         params.set(KIND.params, "imagefolder", &false.into())?;
+        params.set(KIND.params, "held_out", &0.0.into())?;
         if !format.is_empty() {
             params.set(KIND.params, format, &true.into())?;
         }
@@ -52,14 +53,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let files = pool.install(|| stage.pack(&items, &open, folder.path(), &|_| ()))?;
         let rate = f64::from(COUNT) / start.elapsed().as_secs_f64();
-        let is_ours = |name: &str| if format.is_empty() { name == "images.npy" } else { name.starts_with(format) || name == "images.npz" };
+        let is_ours = |name: &str| if format.is_empty() { name == "train.npy" } else { name.starts_with(format) || name == "images.npz" };
         let written = files.iter().filter(|file| file.content == PackedFile::Written && is_ours(&file.name));
         let bytes = written.map(|file| Ok(std::fs::metadata(folder.path().join(&file.name))?.len())).sum::<std::io::Result<u64>>()?;
-        let name = if format.is_empty() { "images.npy".to_owned() } else { format!("images.npy and {format}") };
+        let name = if format.is_empty() { "train.npy".to_owned() } else { format!("train.npy and {format}") };
         println!("export\t{data}\t{name}: pictures packed per core-second\t{rate:.0}\treading alone {reading:.0}");
         println!(
             "export\t{data}\t{}: bytes a picture\t{:.0}\traw 12288",
-            if format.is_empty() { "images.npy" } else { format },
+            if format.is_empty() { "train.npy" } else { format },
             bytes as f64 / f64::from(COUNT)
         );
     }

@@ -1,4 +1,4 @@
-//! `Rows`: the pictures of a dataset in the order of `images.npy`, as the other formats read them.
+//! `Rows`: the pictures of a dataset in the order of `train.npy`, as the other formats read them.
 
 use std::path::Path;
 

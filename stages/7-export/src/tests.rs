@@ -7,7 +7,7 @@ use std::{
     },
 };
 
-use catgen_api::{Digest, Photo};
+use catgen_api::{Digest, Draw, Photo};
 use catgen_picture::{RgbImage, Rgba, RgbaImage, decode, encode_png};
 
 use super::*;
@@ -19,7 +19,11 @@ fn picture(seed: u32) -> Picture {
 
 fn item(name: &str, picture: &Picture) -> (Item, Vec<u8>) {
     let file = encode_png(picture);
-    let photo = Photo { path: format!("{}.jpg", name.split('.').next().unwrap()), digest: Digest::of(b"photo"), size: [1, 1] };
+    let stem = name.split('.').next().unwrap();
+    let stem = stem.rsplit_once("_0").map_or(stem, |(photo, _)| photo);
+    // Photos called `twin-…` are byte-equal.
+    let photo_digest = Digest::of(stem.split('-').next().unwrap().as_bytes());
+    let photo = Photo { path: format!("{stem}.jpg"), digest: photo_digest, size: [1, 1] };
     let [width, height] = picture.size();
     let (digest, bytes) = (Digest::of(&file), file.len() as u64);
     (Item { name: name.to_owned(), digest, width, height, bytes, photo: Arc::new(photo), input: digest, facts: Facts::new() }, file)
@@ -31,8 +35,13 @@ struct Packed {
 }
 
 fn pack(imagefolder: bool, pictures: &[(&str, Picture)]) -> Result<Packed, StageError> {
+    pack_holding(0.1, imagefolder, pictures)
+}
+
+fn pack_holding(held_out: f64, imagefolder: bool, pictures: &[(&str, Picture)]) -> Result<Packed, StageError> {
     let mut params = Params::defaults(KIND.params);
     params.set(KIND.params, "imagefolder", &imagefolder.into()).unwrap();
+    params.set(KIND.params, "held_out", &held_out.into()).unwrap();
     let (items, files): (Vec<Item>, Vec<Vec<u8>>) = pictures.iter().map(|(name, picture)| item(name, picture)).unzip();
     let cas: HashMap<Digest, Vec<u8>> = items.iter().map(|item| item.digest).zip(files).collect();
     let folder = tempfile::tempdir().unwrap();
@@ -56,9 +65,13 @@ impl Packed {
         String::from_utf8(self.read(name)).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Shape and values of images.npy, by a reader of our own that follows the format's text and not our writer.
     fn array(&self) -> ([usize; 4], Vec<u8>) {
-        let file = self.read("images.npy");
+        self.array_of("train.npy")
+    }
+
+    /// Shape and values of an array, by a reader of our own that follows the format's text and not our writer.
+    fn array_of(&self, name: &str) -> ([usize; 4], Vec<u8>) {
+        let file = self.read(name);
         assert_eq!(&file[..8], b"\x93NUMPY\x01\x00");
         let start = 10 + usize::from(u16::from_le_bytes([file[8], file[9]]));
         assert_eq!(start % 64, 0, "the values start at {start}");
@@ -101,9 +114,9 @@ fn the_array_depends_on_the_pictures_and_not_on_their_names() {
     let renamed: Vec<(&str, Picture)> =
         ["z.png", "y.png", "x.png", "w.png"].into_iter().zip(cats()).map(|(name, (_, picture))| (name, picture)).collect();
     let other = pack(false, &renamed).unwrap();
-    assert_eq!(one.read("images.npy"), other.read("images.npy"));
+    assert_eq!(one.read("train.npy"), other.read("train.npy"));
     let changed: Vec<(&str, Picture)> = cats().into_iter().take(3).chain([("again.png", picture(9))]).collect();
-    assert_ne!(one.read("images.npy"), pack(false, &changed).unwrap().read("images.npy"));
+    assert_ne!(one.read("train.npy"), pack(false, &changed).unwrap().read("train.npy"));
 }
 
 #[test]
@@ -113,7 +126,7 @@ fn the_imagefolder_lists_every_picture_with_its_path() {
     assert_eq!(
         names,
         [
-            ("images.npy", &PackedFile::Written),
+            ("train.npy", &PackedFile::Written),
             ("index.jsonl", &PackedFile::Written),
             ("imagefolder/metadata.jsonl", &PackedFile::Written),
             ("imagefolder/a.png", &PackedFile::Item(0)),
@@ -124,11 +137,75 @@ fn the_imagefolder_lists_every_picture_with_its_path() {
     );
     let metadata = packed.lines("imagefolder/metadata.jsonl");
     assert_eq!(metadata.len(), 4);
-    assert_eq!(metadata[1], json!({"file_name": "b/c.png", "photo": "b/c.jpg"}));
+    assert_eq!(metadata[1], json!({"file_name": "b/c.png", "photo": "b/c.jpg", "split": "train"}));
 
     let without = pack(false, &cats()).unwrap();
     assert_eq!(without.files.len(), 2);
     assert!(!without.folder.path().join("imagefolder").exists());
+}
+
+/// Forty photos of which each became three pictures, the first as it is; of `odd` ones only augmented pictures are there.
+fn augmented(odd: bool) -> Vec<(String, Picture)> {
+    let pictures = (0..40u8).flat_map(|photo| {
+        [(0, "No_Trans"), (1, "Post"), (2, "Flip_Hor-Post")].map(|(k, tag)| {
+            let tag = if odd { "Post" } else { tag };
+            let value = |x: u32, y: u32| Draw::new(u64::from(photo), "test", &Digest::of(&[x as u8 / 2, y as u8]), 0).below(240) as u8;
+            let image = RgbImage::from_fn(8, 8, |x, y| Rgb([value(x, y), value(y, x), value(x, x + y).saturating_add(k)]));
+            (format!("p{photo}x_0{k}_{tag}.png"), Picture::Rgb(image))
+        })
+    });
+    pictures.collect()
+}
+
+fn pack_augmented(share: f64, pictures: &[(String, Picture)]) -> Packed {
+    pack_holding(share, true, &pictures.iter().map(|(name, picture)| (name.as_str(), picture.clone())).collect::<Vec<_>>()).unwrap()
+}
+
+fn photos_in(packed: &Packed, file: &str) -> Vec<String> {
+    let index = packed.lines("index.jsonl");
+    index.iter().filter(|line| line["file"] == file).map(|line| line["photo"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn everything_made_from_a_photo_is_on_one_side() {
+    let packed = pack_augmented(0.2, &augmented(false));
+    let (train, held) = (photos_in(&packed, "train.npy"), photos_in(&packed, "held_out.npy"));
+    assert!((5..=14).contains(&held.len()), "{} of 40 photos", held.len());
+    assert!(held.iter().all(|photo| !train.contains(photo)));
+    assert_eq!(train.len(), 3 * (40 - held.len()), "of those trained on, every copy; of the others, the picture as it is");
+    assert_eq!(packed.array_of("held_out.npy").0, [held.len(), 3, 8, 8]);
+    let index = packed.lines("index.jsonl");
+    assert!(index.iter().filter(|line| line["file"] == "held_out.npy").all(|line| line["plain"] == true));
+    assert_eq!(index.iter().filter(|line| line["plain"] == true).count(), 40);
+    for line in packed.lines("imagefolder/metadata.jsonl") {
+        let is_held = held.iter().any(|photo| line["photo"] == **photo);
+        assert_eq!(line["split"], if is_held { "held_out" } else { "train" });
+    }
+    // Where nothing tells which picture is as it was, all are packed.
+    let odd = pack_augmented(0.2, &augmented(true));
+    assert_eq!(photos_in(&odd, "held_out.npy").len(), 3 * held.len());
+}
+
+#[test]
+fn the_split_is_the_photos_and_not_their_names_or_the_seeds() {
+    let pictures = augmented(false);
+    let packed = pack_augmented(0.2, &pictures);
+    // Renamed within the order and out of it: the arrays are the same bytes. The test's photos have the digest of their names,
+    // up to the first dash.
+    let renamed: Vec<_> = pictures.iter().rev().map(|(name, picture)| (name.replacen("x_", "x-moved_", 1), picture.clone())).collect();
+    let other = pack_augmented(0.2, &renamed);
+    for name in ["train.npy", "held_out.npy"] {
+        assert!(packed.read(name) == other.read(name), "{name}");
+    }
+    // Fewer photos: nobody changes sides.
+    let fewer = pack_augmented(0.2, &pictures[30..]);
+    let left: Vec<String> =
+        photos_in(&packed, "held_out.npy").into_iter().filter(|photo| photos_in(&fewer, "train.npy").contains(photo)).collect();
+    assert_eq!(left, [""; 0]);
+    // None held out, no file.
+    let none = pack_augmented(0.0, &pictures);
+    assert_eq!(none.array().0[0], 120);
+    assert!(!none.folder.path().join("held_out.npy").exists() && none.files.iter().all(|file| file.name != "held_out.npy"));
 }
 
 #[test]
@@ -174,7 +251,7 @@ fn what_cannot_be_packed_is_said_in_words() {
     let error = stage.pack(std::slice::from_ref(&one), &|_| Ok(Picture::Rgb(RgbImage::new(2, 2))), folder.path(), &|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "pictures of different sizes cannot be packed: a.png is 2 × 2 pixels, its manifest says 6 × 4");
     let error = stage.pack(&[one], &|_| Ok(picture(1)), &folder.path().join("gone"), &|_| ()).unwrap_err();
-    assert!(error.to_string().starts_with("cannot write ") && error.to_string().contains("images.npy"), "{error}");
+    assert!(error.to_string().starts_with("cannot write ") && error.to_string().contains("train.npy"), "{error}");
 }
 
 #[test]
@@ -193,7 +270,7 @@ fn numpy_reads_the_array() {
     let packed = pack(false, &cats()).unwrap();
     let script = "import sys, numpy; a = numpy.load(sys.argv[1], mmap_mode='r'); print(a.dtype, a.shape, a.sum(), a.flags.c_contiguous)";
     let python = std::env::var("CATGEN_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let output = Command::new(python).args(["-c", script]).arg(packed.folder.path().join("images.npy")).output();
+    let output = Command::new(python).args(["-c", script]).arg(packed.folder.path().join("train.npy")).output();
     let Some(output) = output.ok().filter(|output| !String::from_utf8_lossy(&output.stderr).contains("No module named")) else {
         return println!("skipped: no python3 with numpy (CATGEN_PYTHON may name one)");
     };

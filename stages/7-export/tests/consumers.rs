@@ -42,6 +42,8 @@ struct Packed {
 
 fn pack(pictures: &[(String, String, Picture)], set: &[(&str, serde_json::Value)]) -> Result<Packed, StageError> {
     let mut params = Params::defaults(KIND.params);
+    // What is held out has tests of its own.
+    params.set(KIND.params, "held_out", &0.0.into()).unwrap();
     for (name, value) in set {
         params.set(KIND.params, name, value).unwrap();
     }
@@ -164,10 +166,10 @@ fn the_same_pictures_are_the_same_bytes_in_any_order_and_on_any_number_of_thread
         one.keys().map(String::as_str).collect::<Vec<_>>(),
         [
             "imagefolder/metadata.jsonl",
-            "images.npy",
             "images.npz",
             "index.jsonl",
             "stylegan.zip",
+            "train.npy",
             "webdataset/shard-000000.tar",
             "webdataset/shard-000001.tar",
             "webdataset/shard-000002.tar"
@@ -196,7 +198,7 @@ fn shards_hold_as_many_as_they_are_told_and_only_what_is_asked_for_is_written() 
     assert_eq!(shards(25), [25]);
     assert_eq!(shards(24), [24, 1]);
     let plain = pack(&pictures, &[]).unwrap().written();
-    assert_eq!(plain.keys().map(String::as_str).collect::<Vec<_>>(), ["imagefolder/metadata.jsonl", "images.npy", "index.jsonl"]);
+    assert_eq!(plain.keys().map(String::as_str).collect::<Vec<_>>(), ["imagefolder/metadata.jsonl", "index.jsonl", "train.npy"]);
 }
 
 #[test]

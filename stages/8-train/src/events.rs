@@ -7,6 +7,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Evaluation, alarms::Logits};
+
 /// One line of the trainer's standard output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -65,6 +67,22 @@ pub enum Event {
         message: String,
         /// What is done about it.
         action: String,
+    },
+    /// How good the pictures are: after an epoch that was measured, and the last line of `evaluate`.
+    Evaluated {
+        /// Epochs done; none where pictures were judged that came from elsewhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<u64>,
+        /// Steps done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<u64>,
+        /// What the discriminator thinks of training photos, held-out ones and generated pictures.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        logits: Option<Logits>,
+        /// What was found.
+        evaluation: Box<Evaluation>,
+        /// How long it took.
+        seconds: f64,
     },
     /// The last line of a training that ended well.
     Done {

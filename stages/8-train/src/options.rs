@@ -154,6 +154,21 @@ pub const KIND: Kind = Kind {
             kind: ParamKind::Whole { default: 64, min: 1, max: 1024 },
             doc: "Pictures in the grid drawn after each epoch",
         },
+        Param {
+            name: "features",
+            kind: ParamKind::Text("auto"),
+            doc: "What pictures are judged by: a network's name or file (ONNX, TorchScript), `random`, or `auto` for the best one found",
+        },
+        Param {
+            name: "evaluate_images",
+            kind: ParamKind::Whole { default: 512, min: 0, max: 100_000 },
+            doc: "Generated pictures that are compared with the photos each time; 0 for never",
+        },
+        Param {
+            name: "evaluate_every",
+            kind: ParamKind::Whole { default: 0, min: 0, max: 100_000 },
+            doc: "Epochs between comparisons, beside the one at the end; 0: as many as make them cost a few percent",
+        },
     ],
 };
 
@@ -169,6 +184,9 @@ const FREE: &[&str] = &[
     "keep_checkpoints",
     "rollbacks",
     "samples",
+    "features",
+    "evaluate_images",
+    "evaluate_every",
 ];
 
 /// The pair of networks.
@@ -290,6 +308,9 @@ pub struct TrainOptions {
     pub keep_checkpoints: u64,
     pub rollbacks: u64,
     pub samples: u64,
+    pub features: String,
+    pub evaluate_images: u64,
+    pub evaluate_every: u64,
 }
 
 /// Options that cannot be used: a sentence for people that names the option.

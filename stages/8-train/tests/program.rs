@@ -16,8 +16,7 @@ struct Bench {
     folder: tempfile::TempDir,
 }
 
-const OPTIONS: &str =
-    r#"{"width": 8, "latent": 16, "batch": 8, "epochs": 5, "samples": 9, "flip": true, "device": "cpu", "keep_checkpoints": 3}"#;
+const OPTIONS: &str = r#"{"width": 8, "latent": 16, "batch": 8, "epochs": 5, "samples": 9, "flip": true, "device": "cpu", "keep_checkpoints": 3, "evaluate_images": 0}"#;
 
 impl Bench {
     fn new() -> Self {

@@ -19,4 +19,4 @@ pub use format::Format;
 pub use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 pub use picture::Picture;
 pub use regions::{Regions, regions};
-pub use resize::{Filter, crop_resize, fit_within, resize};
+pub use resize::{Filter, crop_resize, fit_within, resize, resize_bicubic};

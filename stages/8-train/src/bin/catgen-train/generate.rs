@@ -11,7 +11,8 @@ use catgen_train::{Device as Wanted, Event};
 use tch::{Device, Tensor};
 
 use crate::{
-    checkpoint, device,
+    checkpoint::{self, Checkpoint},
+    device,
     error::Failure,
     grid,
     network::{self, Network},
@@ -44,12 +45,7 @@ pub(crate) fn generate(order: &Order) -> Result<Event, Failure> {
     let device = device::choose(order.device)?;
     let checkpoint = checkpoint::open(&order.checkpoint, &mut |warning| eprintln!("warning: {warning}"))?;
     let options = checkpoint.card.options()?.resolved();
-    let generator = network::generator(&options, checkpoint.card.side, device);
-    // The averaged generator draws better than the one that is still moving; a checkpoint may be without it.
-    let averaged = checkpoint.tensors.keys().any(|name| name.starts_with("ema."));
-    for (name, mut view) in generator.tensors(if averaged { "ema" } else { "generator" }) {
-        checkpoint.restore(&name, &mut view)?;
-    }
+    let generator = generator_of(&checkpoint, device)?;
 
     let write = |path: &Path, picture: &Picture| grid::write(path, picture).map_err(|error| Failure::file("write", path, &error));
     fs::create_dir_all(&order.out).map_err(|error| Failure::file("write to", &order.out, &error))?;
@@ -72,11 +68,26 @@ pub(crate) fn generate(order: &Order) -> Result<Event, Failure> {
     })
 }
 
+/// The generator that a checkpoint holds, for use.
+pub(crate) fn generator_of(checkpoint: &Checkpoint, device: Device) -> Result<Network, Failure> {
+    let generator = network::generator(&checkpoint.card.options()?, checkpoint.card.side, device);
+    // The averaged generator draws better than the one that is still moving; a checkpoint may be without it.
+    let averaged = checkpoint.tensors.keys().any(|name| name.starts_with("ema."));
+    for (name, mut view) in generator.tensors(if averaged { "ema" } else { "generator" }) {
+        checkpoint.restore(&name, &mut view)?;
+    }
+    Ok(generator)
+}
+
+/// The latents of the pictures of `count` seeds: [count, Z].
+pub(crate) fn latents(seed: u64, count: u64, latent: u64, device: Device) -> Tensor {
+    let numbers: Vec<f32> = (seed..seed + count).flat_map(|seed| rng::normals(seed, Purpose::Picture, 0, latent as usize)).collect();
+    Tensor::from_slice(&numbers).view([count as i64, latent as i64]).to_device(device) // [count, Z]
+}
+
 /// The picture of one seed: bytes, [1, 3, S, S].
 ///
 /// Drawn alone, because libtorch may choose other kernels, which round otherwise, for other sizes of batch.
 fn draw(generator: &Network, seed: u64, latent: u64, device: Device) -> Tensor {
-    let numbers = rng::normals(seed, Purpose::Picture, 0, latent as usize);
-    let z = Tensor::from_slice(&numbers).view([1, latent as i64]).to_device(device); // [1, Z]
-    grid::draw(generator, &z)
+    grid::draw(generator, &latents(seed, 1, latent, device))
 }

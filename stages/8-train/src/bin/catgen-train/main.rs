@@ -14,6 +14,7 @@
 //! | `data`, `rng` | what goes in: pictures and random numbers |
 //! | `checkpoint`, `record`, `grid` | what comes out: files |
 //! | `generate` | pictures from a checkpoint |
+//! | `evaluate`, `torchscript` | how good they are |
 //! | `bench` | what a step costs here |
 //! | `device`, `shim`, `error` | where it runs, what `tch` lacks, how it fails |
 //!
@@ -28,6 +29,7 @@ mod data;
 mod device;
 mod dials;
 mod error;
+mod evaluate;
 mod generate;
 mod grid;
 mod learner;
@@ -38,6 +40,7 @@ mod players;
 mod record;
 mod rng;
 mod shim;
+mod torchscript;
 mod train;
 
 use std::{
@@ -57,7 +60,13 @@ use catgen_train::{Device, Event, TrainOptions};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::{bench::Task, error::Failure, generate::Order, train::Job};
+use crate::{
+    bench::Task,
+    error::Failure,
+    evaluate::{Judged, Photos},
+    generate::Order,
+    train::Job,
+};
 
 #[derive(Debug, Parser)]
 #[command(name = "catgen-train", version = concat!(env!("CARGO_PKG_VERSION"), ", with libtorch ", env!("CATGEN_LIBTORCH_VERSION")))]
@@ -71,9 +80,8 @@ struct Arguments {
 enum Command {
     /// Train, or go on with the training in the folder
     Train {
-        /// The packed dataset: a NumPy file of bytes, N × 3 × H × W
-        #[arg(long, value_name = "FILE.npy")]
-        dataset: PathBuf,
+        #[command(flatten)]
+        photos: Photos,
         /// The BLAKE3 digest of that file; a file of other content is refused
         #[arg(long, value_name = "HEX")]
         dataset_digest: Digest,
@@ -120,6 +128,32 @@ enum Command {
         #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
         threads: Option<u16>,
     },
+    /// Measure how good pictures are: a generator's, or those in a folder
+    Evaluate {
+        #[command(flatten)]
+        photos: Photos,
+        /// A checkpoint, or the folder of a training: then its newest
+        #[arg(long, value_name = "FILE|DIR", required_unless_present = "pictures", conflicts_with = "pictures")]
+        checkpoint: Option<PathBuf>,
+        /// Pictures to judge: a folder, or a NumPy file of bytes
+        #[arg(long, value_name = "DIR|FILE.npy")]
+        pictures: Option<PathBuf>,
+        /// The first picture's seed; the next ones count up
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// How many pictures at most
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(4..=100_000))]
+        count: u64,
+        /// Where features of photos are kept for the next time
+        #[arg(long, value_name = "DIR")]
+        cache: Option<PathBuf>,
+        /// Where to compute
+        #[arg(long, value_enum, default_value = "auto")]
+        device: DeviceWord,
+        /// Threads to compute on; as many as the machine has where nothing is said
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+        threads: Option<u16>,
+    },
     /// Measure how fast a step of training is on this machine; prints JSON
     Bench {
         /// The options of the training: a JSON object, inline
@@ -144,6 +178,16 @@ enum DeviceWord {
     Auto,
     Cpu,
     Cuda,
+}
+
+impl From<DeviceWord> for Device {
+    fn from(word: DeviceWord) -> Self {
+        match word {
+            DeviceWord::Auto => Self::Auto,
+            DeviceWord::Cpu => Self::Cpu,
+            DeviceWord::Cuda => Self::Cuda,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -181,7 +225,7 @@ fn run(command: Command, cuda_error: Option<String>, stop: &Arc<AtomicBool>) -> 
         }
     };
     match command {
-        Command::Train { dataset, dataset_digest: digest, options, seed, out, threads, time_budget, supervised } => {
+        Command::Train { photos, dataset_digest: digest, options, seed, out, threads, time_budget, supervised } => {
             stop_on_signal(stop)?;
             if supervised {
                 stop_on_input(stop);
@@ -193,16 +237,21 @@ fn run(command: Command, cuda_error: Option<String>, stop: &Arc<AtomicBool>) -> 
                 Failure::unfit(format!("the options {}: {error}", options.display()), "correct the `train` stage in pipeline.toml")
             })?;
             options.time_budget = time_budget.unwrap_or(options.time_budget);
-            train::train(&Job { options, seed, dataset, digest, out }, &mut say, stop)
+            train::train(&Job { options, seed, photos, digest, out }, &mut say, stop)
         }
         Command::Generate { checkpoint, seed, count, out, grid, device, threads } => {
             set_threads(threads);
-            let device = match device {
-                DeviceWord::Auto => Device::Auto,
-                DeviceWord::Cpu => Device::Cpu,
-                DeviceWord::Cuda => Device::Cuda,
+            say(&generate::generate(&Order { checkpoint, seed, count, out, grid, device: device.into() })?);
+            Ok(())
+        }
+        Command::Evaluate { photos, checkpoint, pictures, seed, count, cache, device, threads } => {
+            set_threads(threads);
+            let of = match (checkpoint, pictures) {
+                (Some(checkpoint), _) => Judged::Checkpoint(checkpoint, seed),
+                (None, Some(pictures)) => Judged::Pictures(pictures),
+                (None, None) => unreachable!("one of the two is asked for"),
             };
-            say(&generate::generate(&Order { checkpoint, seed, count, out, grid, device })?);
+            say(&evaluate::evaluate(&evaluate::Order { photos, of, count, cache, device: device.into() })?);
             Ok(())
         }
         Command::Bench { options, side, seconds, threads } => {
@@ -256,6 +305,8 @@ fn minutes(text: &str) -> Result<f64, String> {
 fn set_threads(threads: Option<u16>) {
     if let Some(threads) = threads {
         tch::set_num_threads(threads.into());
+        // Of features and metrics. Only the first call has an effect, and there is one.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
     }
 }
 

@@ -4,7 +4,9 @@
 //! options.json      what it was asked to do, and on what
 //! reals.png         real pictures, for comparison
 //! samples/          epoch-0000.png is before the first step, then one a epoch, always of the same latents
-//! stats.jsonl       one line an epoch; equal for equal trainings, however often interrupted
+//! stats.jsonl       one line an epoch; equal for equal trainings, however often interrupted. Of epochs that were measured with
+//!                   `evaluation`, how good the pictures are, and `logits`, what the discriminator thinks of photos
+//! features/         numbers that describe the photos: can be deleted
 //! timing.jsonl      one line an epoch done: how long it took; what an interrupted training did twice is here twice
 //! checkpoints/      see `checkpoint`
 //! ```
@@ -18,7 +20,7 @@ use std::{
 use catgen_train::Measures;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Failure;
+use crate::{error::Failure, evaluate::Measured};
 
 /// A training's folder, held by this process alone.
 #[derive(Debug)]
@@ -44,6 +46,9 @@ pub(crate) struct Stats {
     pub(crate) penalty: f64,
     #[serde(default)]
     pub(crate) augment: f64,
+    /// Of an epoch that was measured.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub(crate) measured: Option<Measured>,
 }
 
 /// One line of `timing.jsonl`.
@@ -84,10 +89,30 @@ impl Folder {
     }
 
     /// Adds an epoch's line to `stats.jsonl` and to `timing.jsonl`.
-    pub(crate) fn add_epoch(&self, measures: &Measures, seconds: f64) -> io::Result<()> {
+    pub(crate) fn add_epoch(&self, measures: &Measures, seconds: f64, measured: Option<Measured>) -> io::Result<()> {
         let Measures { epoch, step, images_seen, loss_d, loss_g, d_real, d_fake, signs, penalty, augment, images_per_second } = *measures;
-        append(&self.path("stats.jsonl"), &Stats { epoch, step, images_seen, loss_d, loss_g, d_real, d_fake, signs, penalty, augment })?;
+        append(
+            &self.path("stats.jsonl"),
+            &Stats { epoch, step, images_seen, loss_d, loss_g, d_real, d_fake, signs, penalty, augment, measured },
+        )?;
         append(&self.path("timing.jsonl"), &Timing { epoch, step, seconds, images_per_second })
+    }
+
+    /// The epochs that were measured, as `stats.jsonl` has them.
+    pub(crate) fn measured(&self) -> io::Result<Vec<(Measures, Measured)>> {
+        let text = match fs::read_to_string(self.path("stats.jsonl")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text?,
+        };
+        let read = |line: &str| {
+            let Stats { epoch, step, images_seen, loss_d, loss_g, d_real, d_fake, signs, penalty, augment, measured } =
+                serde_json::from_str(line).ok()?;
+            let images_per_second = 0.0; // not in there
+            let measures =
+                Measures { epoch, step, images_seen, loss_d, loss_g, d_real, d_fake, signs, penalty, augment, images_per_second };
+            Some((measures, measured?))
+        };
+        Ok(text.lines().filter_map(read).collect())
     }
 
     /// Takes out of `stats.jsonl` what comes after a checkpoint's `step`, and what is no whole line.
@@ -137,6 +162,13 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn measured() -> Measured {
+        let text = r#"{"logits": {"training": 0.1, "held_out": 0.30000000000000004, "generated": -1e-9}, "evaluation": {"features": "f",
+            "pictures": 9, "training": {"photos": 5, "kid": 0.1, "frechet": 1.0, "precision": 0.5, "recall": 0.5},
+            "variety": {"spread": 1.0, "nearest": 1.0}, "copied": {"share": 0.0, "ratio": 1.0, "by_held_out": false, "nearest": []}}}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
     #[test]
     fn stats_are_taken_back_to_the_checkpoint() {
         let folder = tempfile::tempdir().unwrap();
@@ -155,8 +187,10 @@ mod tests {
             images_per_second: 9.0,
         };
         for (epoch, step) in [(1, 10), (2, 20), (3, 25)] {
-            claimed.add_epoch(&measures(epoch, step), 1.0).unwrap();
+            claimed.add_epoch(&measures(epoch, step), 1.0, (epoch == 2).then(measured)).unwrap();
         }
+        let found = claimed.measured().unwrap();
+        assert_eq!((found.len(), found[0].0.step, &found[0].1), (1, 20, &measured()), "only the second epoch was measured");
         let path = folder.path().join("stats.jsonl");
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"epoch\":4,").unwrap();
         for (step, end, left) in [(25, 25, 3), (25, 30, 2), (19, 30, 1), (0, 30, 0)] {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use catgen_api::Digest;
-use catgen_train::{Event, Measures, Status, TrainOptions};
+use catgen_train::{Event, Measures, Status, TrainOptions, alarms::Alarm};
 use serde_json::{Value, json};
 use tch::{Device, Tensor};
 
@@ -18,6 +18,7 @@ use crate::{
     data::Dataset,
     device,
     error::{Failure, TROUBLE_HINT},
+    evaluate::{Evaluator, Measured, Photos},
     grid,
     players::{Players, Sums},
     record::{self, Folder},
@@ -31,7 +32,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Job {
     pub(crate) options: TrainOptions,
     pub(crate) seed: u64,
-    pub(crate) dataset: PathBuf,
+    pub(crate) photos: Photos,
     pub(crate) digest: Digest,
     pub(crate) out: PathBuf,
 }
@@ -59,12 +60,14 @@ pub(crate) fn train(job: &Job, say: &mut dyn FnMut(&Event), stop: &AtomicBool) -
     let options = job.options.resolved();
     let device = device::choose(options.device)?;
     let (numbers, graph) = device::prepare(&options, device)?;
-    let data = Dataset::open(&job.dataset, job.digest, device)?;
+    let data = Dataset::open(&job.photos.dataset, job.digest, device)?;
     let plan = Plan::new(&options, data.len);
     let folder = Folder::claim(&job.out)?;
 
     let mut players = Players::new(&options, &data, plan.batch, numbers, graph, device);
+    let evaluator = Evaluator::open(&job.photos, &options, plan.steps_per_epoch * plan.batch, &folder.path("features"), device)?;
     let mut session = Session::new(job, options, &data, plan, &folder, device);
+    session.evaluator = evaluator;
     let resumed = checkpoint::latest(&folder.checkpoints(), &mut |warning| eprintln!("warning: {warning}"))?;
     match &resumed {
         Some(checkpoint) => session.resume(checkpoint, &mut players)?,
@@ -109,8 +112,8 @@ impl Session<'_> {
             }
             if ended {
                 let measures = meter.epoch(self, players)?;
-                let findings = self.examine(&measures, players)?;
-                say(&self.end_epoch(&measures, meter.epoch_seconds(), players)?);
+                let (findings, measured) = self.examine(&measures, players, say)?;
+                say(&self.end_epoch(&measures, meter.epoch_seconds(), players, measured)?);
                 if let Some(alarm) = findings.alarm {
                     return Err(Failure::Trouble { message: alarm });
                 }
@@ -126,10 +129,31 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// What the end of an epoch shows of the training: the place for measurements against photos that were held out.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "measurements need the session, and may fail")]
-    fn examine(&self, _measures: &Measures, _players: &Players) -> Result<Findings, Failure> {
-        Ok(Findings::default())
+    /// What the end of an epoch shows of the training: where it is to be measured, how good its pictures are.
+    fn examine(
+        &mut self,
+        measures: &Measures,
+        players: &Players,
+        say: &mut dyn FnMut(&Event),
+    ) -> Result<(Findings, Option<Measured>), Failure> {
+        let is_last = self.step == self.plan.steps;
+        let Some(evaluator) = self.evaluator.as_mut().filter(|evaluator| evaluator.is_due(measures.epoch, is_last)) else {
+            return Ok(Default::default());
+        };
+        let begun = Instant::now();
+        let measured = evaluator.measure(players.best_generator(), &players.d.network)?;
+        let (logits, evaluation) = (measured.logits, Box::new(measured.evaluation.clone()));
+        let score = Some(evaluation.headline().kid);
+        let (epoch, step, seconds) = (Some(measures.epoch), Some(measures.step), begun.elapsed().as_secs_f64());
+        say(&Event::Evaluated { epoch, step, logits, evaluation, seconds });
+        let alarm = evaluator.observe(measures, &measured);
+        // What ends anyway is not taken back, and what can be lived with is said.
+        let takes_back = |alarm: &Alarm| alarm.kind.takes_back() && !is_last;
+        if let Some(alarm) = alarm.as_ref().filter(|alarm| !takes_back(alarm)) {
+            eprintln!("alarm at step {}: {}; what helps: {}", self.step, alarm.sentence, alarm.advice);
+            say(&Event::Alarm { step: self.step, message: alarm.sentence.clone(), action: format!("none; what helps: {}", alarm.advice) });
+        }
+        Ok((Findings { score, alarm: alarm.filter(takes_back).map(|alarm| alarm.sentence) }, Some(measured)))
     }
 
     /// Takes the training back to its best checkpoint, or to its beginning where there is none, to go on with half the rate.
@@ -174,7 +198,7 @@ impl Session<'_> {
         // one as before, runs into the same trouble, and is taken back the same way.
         checkpoint::take_back(&folder, self.step).map_err(|error| self.cannot_write(&error))?;
         say(&self.save(players)?);
-        self.folder.rewind_stats(self.step, self.plan.steps_per_epoch, self.plan.steps).map_err(|error| self.cannot_write(&error))
+        self.rewind_stats().map_err(|error| self.cannot_write(&error))
     }
 }
 
@@ -210,13 +234,16 @@ struct Session<'a> {
     /// The checkpoint to go back to.
     best: Option<Best>,
     begun: Instant,
+    /// Judges the pictures, if anything does.
+    evaluator: Option<Evaluator>,
 }
 
 impl<'a> Session<'a> {
     fn new(job: &'a Job, options: TrainOptions, data: &'a Dataset, plan: Plan, folder: &'a Folder, device: Device) -> Self {
         let latents = grid::latents(job.seed, options.samples, options.latent, device); // [samples, Z]
         let begun = Instant::now();
-        Self { job, options, data, plan, folder, device, latents, step: 0, earlier: (0, 0.0), saved: None, last: None, best: None, begun }
+        let (step, earlier, saved, last, best, evaluator) = (0, (0, 0.0), None, None, None, None);
+        Self { job, options, data, plan, folder, device, latents, step, earlier, saved, last, best, begun, evaluator }
     }
 
     /// Goes on where a checkpoint stopped, if it is one of this training.
@@ -277,18 +304,27 @@ impl<'a> Session<'a> {
     }
 
     /// Writes down what is about to be done, and what the pictures look like, before the first step.
-    fn prepare_folder(&self, players: &Players) -> Result<(), Failure> {
+    fn prepare_folder(&mut self, players: &Players) -> Result<(), Failure> {
+        self.rewind_stats().map_err(|error| self.cannot_write(&error))?;
         let (Job { seed, .. }, Dataset { digest, len, side, .. }, options) = (self.job, self.data, &self.options);
         let about = json!({"options": options, "seed": seed, "dataset": digest, "images": len, "side": side, "steps": self.plan.steps});
         let write = || -> io::Result<()> {
             record::write(&self.folder.path("options.json"), &serde_json::to_vec_pretty(&about)?)?;
-            self.folder.rewind_stats(self.step, self.plan.steps_per_epoch, self.plan.steps)?;
             // The first that training looks at: in the dataset's own order, copies of one photo lie side by side.
             let places = self.data.order(*seed, 0).narrow(0, 0, options.samples.min(*len) as i64); // [≤ samples]
             grid::write(&self.folder.path("reals.png"), &grid::sheet(&self.data.bytes(&places)))?;
             if self.step == 0 { self.draw_grid(0, players).map(|_| ()) } else { Ok(()) }
         };
         write().map_err(|error| self.cannot_write(&error))
+    }
+
+    /// Takes statistics, and what was observed, back to the step that the training is at.
+    fn rewind_stats(&mut self) -> io::Result<()> {
+        self.folder.rewind_stats(self.step, self.plan.steps_per_epoch, self.plan.steps)?;
+        if let Some(evaluator) = &mut self.evaluator {
+            evaluator.resume(self.folder.measured()?);
+        }
+        Ok(())
     }
 
     /// Draws the grid of samples after so many epochs, and says where it is.
@@ -299,9 +335,9 @@ impl<'a> Session<'a> {
     }
 
     /// Draws the grid and writes the lines of an epoch that has ended.
-    fn end_epoch(&mut self, measures: &Measures, seconds: f64, players: &Players) -> Result<Event, Failure> {
+    fn end_epoch(&mut self, measures: &Measures, seconds: f64, players: &Players, measured: Option<Measured>) -> Result<Event, Failure> {
         let grid = self.draw_grid(measures.epoch, players).map_err(|error| self.cannot_write(&error))?;
-        self.folder.add_epoch(measures, seconds).map_err(|error| self.cannot_write(&error))?;
+        self.folder.add_epoch(measures, seconds, measured).map_err(|error| self.cannot_write(&error))?;
         self.last = Some(measures.clone());
         Ok(Event::Epoch { measures: measures.clone(), seconds, grid })
     }

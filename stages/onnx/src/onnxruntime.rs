@@ -17,7 +17,7 @@ use ort::{
     value::TensorRef,
 };
 
-use super::Runtime;
+use crate::Network;
 
 /// A process may have one environment, ever; the first stage to need it makes it.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
@@ -43,7 +43,7 @@ pub(super) struct OnnxRuntime {
     environment: Environment,
     model: Vec<u8>,
     cuda: bool,
-    side: Option<u32>,
+    side: Option<usize>,
     idle: Mutex<Vec<Session>>,
 }
 
@@ -98,38 +98,42 @@ pub(super) fn cuda_can_start(environment: &Environment) -> Result<(), String> {
 }
 
 /// The side of the square that the first input is declared to be; none where it is left open.
-fn declared_side(session: &Session) -> Option<u32> {
+fn declared_side(session: &Session) -> Option<usize> {
     let shape = session.inputs().first()?.dtype().tensor_shape()?;
     match shape[..] {
-        [_, _, height, width] if height == width => u32::try_from(height).ok().filter(|side| *side > 0),
+        [.., height, width] if height == width => usize::try_from(height).ok().filter(|side| *side > 0),
         _ => None,
     }
 }
 
-impl Runtime for OnnxRuntime {
-    fn side(&self) -> Option<u32> {
-        self.side
-    }
-
-    fn run(&self, planes: Vec<f32>, side: u32) -> Result<Vec<f32>, String> {
+impl Network for OnnxRuntime {
+    fn run(&self, shape: [usize; 4], planes: Vec<f32>, output: &str) -> Result<Vec<f32>, String> {
         let mut session = match self.take() {
             Some(session) => session,
             None => self.open()?,
         };
-        let answer = first_output(&mut session, &planes, side);
+        let answer = answer(&mut session, shape, &planes, output);
         self.put_back(session);
         answer
     }
+
+    fn side(&self) -> Option<usize> {
+        self.side
+    }
 }
 
-fn first_output(session: &mut Session, planes: &[f32], side: u32) -> Result<Vec<f32>, String> {
-    let shape = [1, 3, side as usize, side as usize];
+fn answer(session: &mut Session, shape: [usize; 4], planes: &[f32], output: &str) -> Result<Vec<f32>, String> {
     if session.inputs().len() != 1 {
         return Err(format!("it wants {} inputs", session.inputs().len()));
     }
     let input = TensorRef::from_array_view((shape, planes)).map_err(said)?;
     let outputs = session.run(ort::inputs![input]).map_err(said)?;
-    let first = outputs.values().next().ok_or("it has no output")?;
-    let (_, values) = first.try_extract_tensor::<f32>().map_err(said)?;
+    if outputs.len() == 0 {
+        return Err("it has no output".to_owned());
+    }
+    // No output's name is empty, and asking for that one is a panic.
+    let named = if output.is_empty() { None } else { outputs.get(output) };
+    let wanted = named.unwrap_or(&outputs[0]);
+    let (_, values) = wanted.try_extract_tensor::<f32>().map_err(said)?;
     Ok(values.to_vec())
 }
