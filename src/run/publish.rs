@@ -1,6 +1,9 @@
 //! Making a stage's result the truth: blobs and actions flushed, manifest written, folder up to date, state noted, in that order.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use catgen_api::{Digest, Item, Manifest, Shape};
 use rayon::prelude::*;
