@@ -265,6 +265,14 @@ fn caption(item: &Item) -> Vec<String> {
     vec![photo, second]
 }
 
+/// `limit` of the items, evenly over all of them; within each stretch another place each time, because augmented pictures come
+/// in rows of equal length and a fixed step would show the same transform of each.
+fn spread<T: Copy>(items: &[T], limit: usize) -> Vec<T> {
+    let shown = items.len().min(limit);
+    let stretch = |at: usize| at * items.len() / shown;
+    (0..shown).map(|at| items[stretch(at) + (at * 7) % (stretch(at + 1) - stretch(at))]).collect()
+}
+
 /// Draws the groups, under the title for so many pictures, and says so.
 fn draw(file: &Path, title: &dyn Fn(usize) -> String, groups: &[Vec<Cell>]) -> Result<()> {
     let count = groups.iter().flatten().filter(|cell| cell.picture.is_some()).count();
