@@ -244,49 +244,54 @@ impl View {
     /// # Errors
     /// The file system's.
     pub fn distrust(&mut self, contents: &HashSet<Digest>) -> Result<usize> {
-        let mut entries = self.index.to_map();
-        let doubtful = entries.values_mut().filter(|entry| contents.contains(&entry.digest));
-        let count = doubtful.map(|entry| entry.seen = None).count();
-        if count > 0 {
-            self.save(None, &entries)?;
+        let doubtful = |entry: &Entry| contents.contains(&entry.digest);
+        let before = std::mem::take(&mut self.index);
+        let count = before.iter().filter(|(_, entry)| doubtful(entry)).count();
+        let distrust = |(name, entry)| (name, if doubtful(&entry) { Entry { seen: None, ..entry } } else { entry });
+        let entries: Vec<(&str, Entry)> = before.iter().map(distrust).collect();
+        let (index, news) = (Index::new(None, &entries), count > 0);
+        if news {
+            self.save(index)?
+        } else {
+            self.index = before
         }
         Ok(count)
     }
 
-    /// Brings the folder to exactly `wanted`, healing the `damage` found in it before. What is not ours is moved aside.
+    /// Brings the folder to exactly `wanted`, healing the `damage` found in it before. What is not ours is moved aside. Before
+    /// anything is touched `provide` is asked to see to it that the store has those files that have to be put there.
     ///
     /// # Errors
-    /// The file system's; a blob that is not in the store.
-    pub fn sync(&mut self, store: &Store, manifest: &Digest, wanted: &[Wanted], damage: &Damage) -> Result<()> {
+    /// The file system's; those of `provide`; a blob that is not in the store.
+    pub fn sync(
+        &mut self,
+        store: &Store,
+        manifest: &Digest,
+        wanted: &[Wanted],
+        damage: &Damage,
+        provide: impl FnOnce(&[&Wanted]) -> Result<()>,
+    ) -> Result<()> {
         if self.shows(manifest) && damage.is_none() {
             return Ok(());
         }
-        let mut announced = self.index.to_map();
+        let mut wanted: Vec<&Wanted> = wanted.iter().collect();
+        wanted.sort_by(|a, b| a.name.cmp(&b.name));
         let broken: HashSet<&str> = damage.missing.iter().chain(&damage.tampered).map(String::as_str).collect();
-        let keep = |file: &Wanted| {
-            let entry = announced.get(file.name.as_str())?;
-            (entry.digest == file.digest && entry.seen.is_some() && !broken.contains(file.name.as_str())).then_some(*entry)
-        };
-        let mut after: HashMap<String, Entry> = HashMap::with_capacity(wanted.len());
-        let mut fresh = Vec::new();
-        for file in wanted {
-            let kept = keep(file);
-            if kept.is_none() {
-                fresh.push(file);
-            }
-            after.insert(file.name.clone(), kept.unwrap_or(Entry { digest: file.digest, seen: None }));
+        let before = std::mem::take(&mut self.index);
+        let Change { announced, mut after, fresh, gone } = Change::new(&before, &wanted, &broken);
+        let to_put: Vec<&Wanted> = fresh.iter().map(|at| wanted[*at]).collect();
+        if let Err(error) = provide(&to_put) {
+            self.index = before;
+            return Err(error);
         }
         // Announce before touching: every name that is there now or may be there soon.
-        for (name, entry) in &after {
-            announced.insert(name.clone(), *entry);
-        }
-        self.save(None, &announced)?;
+        self.save(Index::new(None, &announced))?;
 
         for path in &damage.foreign {
             // Without an index (somebody deleted it) our own files look foreign, and their content tells. What the store holds,
             // or is about to show here again, need not be kept twice.
             let content = Digest::of_file(&self.folder.join(path)).ok();
-            let wanted = path.to_str().and_then(|name| after.get(name)).map(|entry| entry.digest);
+            let wanted = path.to_str().and_then(|name| find(&after, name)).map(|entry| entry.digest);
             if is_part(path) || content.is_some_and(|content| wanted == Some(content) || store.cas.path(&content).exists()) {
                 remove(&self.folder.join(path))?;
             } else {
@@ -295,33 +300,34 @@ impl View {
         }
         for name in &damage.tampered {
             // One of ours that a kill left unindexed has the right content: only what somebody changed is worth keeping.
-            if !announced.get(name).is_some_and(|entry| self.holds(Path::new(name), entry)) {
+            if !find(&announced, name).is_some_and(|entry| self.holds(Path::new(name), entry)) {
                 self.move_aside(Path::new(name))?;
             }
         }
-        for name in announced.keys().filter(|name| !after.contains_key(*name)) {
+        for name in &gone {
             remove(&self.folder.join(name))?;
         }
         // Also those that stand where a file belongs.
-        self.remove_empty_folders();
+        self.remove_empty_folders(&gone, damage);
         fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
-        let folders: HashSet<&Path> = fresh.iter().filter_map(|file| Path::new(&file.name).parent()).collect();
+        let folders: HashSet<&Path> = to_put.iter().filter_map(|file| Path::new(&file.name).parent()).collect();
         for folder in folders {
             let path = self.folder.join(folder);
             fs::create_dir_all(&path).map_err(Error::io("create", path))?;
         }
         let (linker, look) = (Linker::new(&self.folder), Looker::open(&self.folder));
-        let linked: Vec<(String, Entry)> = fresh
+        let seen: Vec<Option<Seen>> = to_put
             .par_iter()
             .map(|file| {
                 let path = self.folder.join(&file.name);
                 linker.link(&store.cas.path(&file.digest), &path).map_err(Error::io("link", &path))?;
-                Ok((file.name.clone(), Entry { digest: file.digest, seen: look.at(&file.name) }))
+                Ok(look.at(&file.name))
             })
             .collect::<Result<_>>()?;
-        after.extend(linked);
-        self.remove_empty_folders();
-        self.save(Some(manifest), &after)
+        for (at, seen) in fresh.into_iter().zip(seen) {
+            after[at].1.seen = seen;
+        }
+        self.save(Index::new(Some(manifest), &after))
     }
 
     /// The name of every file in the folder; clutter of file managers is passed over.
@@ -378,18 +384,75 @@ impl View {
         }
     }
 
-    fn remove_empty_folders(&self) {
-        let folders = WalkDir::new(&self.folder).min_depth(1).contents_first(true).into_iter().filter_map(Result::<_, _>::ok);
-        for entry in folders.filter(|entry| entry.file_type().is_dir()) {
-            // Fails where something is still in it, which is what is wanted.
-            let _ = fs::remove_dir(entry.path());
+    /// Removes the folders that are empty now: those of files that are gone, and where somebody changed something, any.
+    fn remove_empty_folders(&self, gone: &[&str], damage: &Damage) {
+        // Removing fails where something is still in it, which is what is wanted.
+        if !damage.is_none() {
+            let folders = WalkDir::new(&self.folder).min_depth(1).contents_first(true).into_iter().filter_map(Result::<_, _>::ok);
+            folders.filter(|entry| entry.file_type().is_dir()).for_each(|entry| drop(fs::remove_dir(entry.path())));
+            return;
         }
+        let above = |name: &&'_ str| {
+            Path::new(*name).ancestors().skip(1).filter(|path| *path != Path::new("")).map(Path::to_owned).collect::<Vec<_>>()
+        };
+        let mut folders: Vec<PathBuf> = gone.iter().flat_map(above).collect::<HashSet<_>>().into_iter().collect();
+        folders.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
+        folders.iter().for_each(|path| drop(fs::remove_dir(self.folder.join(path))));
     }
 
-    fn save(&mut self, manifest: Option<&Digest>, entries: &HashMap<String, Entry>) -> Result<()> {
-        self.index = Index::new(manifest, entries);
+    fn save(&mut self, index: Index) -> Result<()> {
+        self.index = index;
         self.index.save(&self.index_path)
     }
+}
+
+/// What has to be done to a folder, names in order.
+struct Change<'a> {
+    /// Every file that is there or will be.
+    announced: Vec<(&'a str, Entry)>,
+    /// Every file that will be there.
+    after: Vec<(&'a str, Entry)>,
+    /// Of those, the ones to be put there, by position.
+    fresh: Vec<usize>,
+    /// Those to be removed.
+    gone: Vec<&'a str>,
+}
+
+impl<'a> Change<'a> {
+    /// Both lists are in the order of their names, so they are gone through once, side by side.
+    fn new(before: &'a Index, wanted: &[&'a Wanted], broken: &HashSet<&str>) -> Self {
+        let mut change = Self {
+            announced: Vec::with_capacity(before.len().max(wanted.len())),
+            after: Vec::with_capacity(wanted.len()),
+            fresh: Vec::new(),
+            gone: Vec::new(),
+        };
+        let mut before = before.iter().peekable();
+        for file in wanted {
+            while let Some((name, entry)) = before.next_if(|(name, _)| *name < file.name.as_str()) {
+                change.announced.push((name, entry));
+                change.gone.push(name);
+            }
+            let was = before.next_if(|(name, _)| *name == file.name).map(|(_, entry)| entry);
+            let keeps = |entry: &Entry| entry.digest == file.digest && entry.seen.is_some() && !broken.contains(file.name.as_str());
+            let entry = was.filter(keeps).unwrap_or_else(|| {
+                change.fresh.push(change.after.len());
+                Entry { digest: file.digest, seen: None }
+            });
+            change.announced.push((&file.name, entry));
+            change.after.push((&file.name, entry));
+        }
+        for (name, entry) in before {
+            change.announced.push((name, entry));
+            change.gone.push(name);
+        }
+        change
+    }
+}
+
+/// What is said of a file in a list in name order.
+fn find<'a>(entries: &'a [(&str, Entry)], name: &str) -> Option<&'a Entry> {
+    entries.binary_search_by(|(other, _)| (*other).cmp(name)).ok().map(|at| &entries[at].1)
 }
 
 /// Looks at the files of one folder. On Linux relative to the opened folder, which spares the kernel the way to it for each
@@ -465,7 +528,7 @@ mod tests {
             let damage = view.damage().unwrap();
             assert_eq!(&damage, expect);
             let digest = Digest::of(format!("{files:?}").as_bytes());
-            view.sync(&self.store, &digest, &wanted, &damage).unwrap();
+            view.sync(&self.store, &digest, &wanted, &damage, |_| Ok(())).unwrap();
             let view = self.view();
             assert!(view.shows(&digest) && view.damage().unwrap().is_none());
             let mut found: Vec<_> = {
@@ -516,8 +579,9 @@ mod tests {
         bench.check(&files, &Damage::default());
         // What the kill leaves: the announced index, and a folder that has some of the new files.
         let mut view = bench.view();
-        let announced = view.index.iter().map(|(name, entry)| (name.to_owned(), Entry { seen: None, ..entry })).collect();
-        view.save(None, &announced).unwrap();
+        let before = std::mem::take(&mut view.index);
+        let announced: Vec<_> = before.iter().map(|(name, entry)| (name, Entry { seen: None, ..entry })).collect();
+        view.save(Index::new(None, &announced)).unwrap();
         fs::write(bench.root.path().join("data/a/b/.catgen-part-7"), "half").unwrap();
         fs::remove_file(bench.root.path().join("data/a/b/b.png")).unwrap();
         bench.check(&files, &Damage { missing: names(&["b.png"]), tampered: names(&["a.png"]), foreign: vec![".catgen-part-7".into()] });
@@ -541,7 +605,7 @@ mod tests {
         assert_eq!(spoiled.len(), usize::from(shared));
         spoiled.iter().for_each(|digest| bench.store.cas.drop_blob(digest));
         let wanted = bench.wanted(&[("a.png", "1")]);
-        view.sync(&bench.store, &Digest::of(b"m"), &wanted, &damage).unwrap();
+        view.sync(&bench.store, &Digest::of(b"m"), &wanted, &damage, |_| Ok(())).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "1");
         assert_eq!(fs::read_to_string(bench.root.path().join(".catgen/set-aside/a%2Fb/a.png")).unwrap(), "scribble");
     }

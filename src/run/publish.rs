@@ -139,13 +139,14 @@ impl Run<'_> {
                 self.manifest(stage)?.items.iter().map(wanted).collect()
             }
         };
-        // What is gone and not wanted any more was not restored.
-        let names: HashSet<&str> = wanted.iter().map(|file| file.name.as_str()).collect();
-        healed.missing.retain(|name| names.contains(name.as_str()));
-        self.store_photos(&name, &wanted)?;
-        let (view, damage) = self.views[stage].as_mut().expect("it was there a moment ago");
-        view.sync(&self.project.store, &digest, &wanted, damage)?;
-        *damage = Damage::default();
+        if !healed.missing.is_empty() {
+            // What is gone and not wanted any more was not restored.
+            let names: HashSet<&str> = wanted.iter().map(|file| file.name.as_str()).collect();
+            healed.missing.retain(|name| names.contains(name.as_str()));
+        }
+        let (mut view, damage) = self.views[stage].take().expect("it was there a moment ago");
+        view.sync(&self.project.store, &digest, &wanted, &damage, |fresh| self.store_photos(&name, fresh))?;
+        self.views[stage] = Some((view, Damage::default()));
         if known_before {
             self.tell_of(&name, &healed);
         }
@@ -153,7 +154,7 @@ impl Run<'_> {
     }
 
     /// Photos that a folder shows are stored first, as a copy: the user may edit or delete the original at any time.
-    fn store_photos(&self, stage: &str, wanted: &[Wanted]) -> Result<()> {
+    fn store_photos(&self, stage: &str, wanted: &[&Wanted]) -> Result<()> {
         wanted.par_iter().filter(|file| !self.project.store.cas.has(&file.digest, file.bytes)).try_for_each(|file| {
             let Some(path) = self.originals.path(&file.digest) else {
                 return Err(Error::Lost { what: format!("the stored picture of data/{stage}/{} is gone", file.name) });

@@ -9,7 +9,7 @@
 //! and may or may not be there. A run with nothing to do reads every record and keeps none, so the file stays the bytes it
 //! is: at a million files that is 100 MB instead of several times as much.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use catgen_api::Digest;
 
@@ -65,14 +65,14 @@ impl Index {
         Some(index)
     }
 
-    pub(super) fn new(manifest: Option<&Digest>, entries: &HashMap<String, Entry>) -> Self {
-        let mut names: Vec<_> = entries.iter().collect();
-        names.sort_unstable_by_key(|(name, _)| *name);
-        let mut bytes = Vec::with_capacity(HEAD + entries.keys().map(|name| RECORD + name.len()).sum::<usize>());
+    /// An index of these files, which come in name order.
+    pub(super) fn new(manifest: Option<&Digest>, entries: &[(&str, Entry)]) -> Self {
+        debug_assert!(entries.is_sorted_by(|(a, _), (b, _)| a < b), "names come once and in order");
+        let mut bytes = Vec::with_capacity(HEAD + entries.iter().map(|(name, _)| RECORD + name.len()).sum::<usize>());
         bytes.extend(MAGIC);
         bytes.extend([0; 8]);
         bytes.extend(manifest.map_or([0; 32], |manifest| *manifest.as_bytes()));
-        for (name, entry) in names {
+        for (name, entry) in entries {
             let Seen { size, mtime, inode } = entry.seen.unwrap_or(Seen { size: u64::MAX, mtime: 0, inode: 0 });
             bytes.extend(size.to_le_bytes());
             bytes.extend(mtime.to_le_bytes());
@@ -120,11 +120,6 @@ impl Index {
         let seen = Seen { size: number(0), mtime: number(8).cast_signed(), inode: number(16) };
         Entry { digest, seen: (seen.size != u64::MAX).then_some(seen) }
     }
-
-    /// The same as a table, for those who change it.
-    pub(super) fn to_map(&self) -> HashMap<String, Entry> {
-        self.iter().map(|(name, entry)| (name.to_owned(), entry)).collect()
-    }
 }
 
 #[cfg(test)]
@@ -136,15 +131,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index");
         let seen = Some(Seen { size: 7, mtime: -5, inode: u64::MAX - 1 });
-        let entries = HashMap::from([
-            ("b/ä.png".to_owned(), Entry { digest: Digest::of(b"b"), seen }),
-            ("a.png".to_owned(), Entry { digest: Digest::of(b"a"), seen: None }),
-        ]);
+        let entries = [("a.png", Entry { digest: Digest::of(b"a"), seen: None }), ("b/ä.png", Entry { digest: Digest::of(b"b"), seen })];
         let manifest = Digest::of(b"m");
         Index::new(Some(&manifest), &entries).save(&path).unwrap();
         let read = Index::read(&path).unwrap();
-        assert_eq!((read.manifest, read.len(), read.to_map()), (Some(manifest), 2, entries));
-        assert_eq!(read.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a.png", "b/ä.png"]);
+        assert_eq!((read.manifest, read.len(), read.iter().collect::<Vec<_>>()), (Some(manifest), 2, entries.to_vec()));
         let whole = fs::read(&path).unwrap();
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
