@@ -166,7 +166,7 @@ impl Looked<'_> {
         let shelf = Shelf::of(self.project, from);
         let cell = |name: &str, words: &str, tone| Cell {
             picture: shelf.named(name, SHOWN_SIDE),
-            words: vec![base(name).to_owned(), words.to_owned()],
+            words: vec![name.to_owned(), words.to_owned()],
             tone,
         };
         let cells = |group: &groups::Group<'_>| {
