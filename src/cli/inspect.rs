@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use catgen_api::{Facts, Item, Manifest, Picture, Rejection, Shape};
+use catgen_api::{Facts, Item, Manifest, Picture, Rejection, SIMILAR, Shape};
 use catgen_picture::RgbImage;
 use rayon::prelude::*;
 use serde_json::json;
@@ -96,6 +96,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
             let rows: Vec<Vec<String>> = manifest.items.iter().map(row).collect();
             output::table(&["name", "size", "bytes", "facts"], &rows);
             say!("{} items, {} rejected (--rejected shows them)", manifest.items.len(), manifest.rejections.len());
+            match groups::pairs(&manifest.items).len() {
+                0 => {}
+                1 => say!("1 pair is alike and both went on (--possible shows it)"),
+                pairs => say!("{pairs} pairs are alike and both went on (--possible shows them)"),
+            }
         }
         (true, false) => {
             let rows: Vec<Vec<String>> = manifest
@@ -292,7 +297,9 @@ pub(super) fn write_sheet(file: &Path, sheet: RgbImage) -> Result<()> {
 
 fn row(item: &Item) -> Vec<String> {
     let size = if item.width > 0 { format!("{}×{}", item.width, item.height) } else { String::new() };
-    let facts: Vec<_> = item.facts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    // Pairs have a list of their own, --possible.
+    let facts = item.facts.iter().filter(|(name, _)| name.as_str() != SIMILAR);
+    let facts: Vec<_> = facts.map(|(name, value)| format!("{name}={value}")).collect();
     vec![item.name.clone(), size, item.bytes.to_string(), facts.join(" ")]
 }
 
