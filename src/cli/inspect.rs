@@ -192,7 +192,8 @@ impl Looked<'_> {
         let mut order: Vec<&Rejection> = rejections.iter().collect();
         order.sort_by(|a, b| (&a.of, a.distance, &a.name).cmp(&(&b.of, b.distance, &b.name)));
         order.truncate(limit);
-        let mut groups: Vec<(Option<&String>, Vec<(&str, Vec<String>, Tone)>)> = Vec::new();
+        type Shown<'a> = (&'a str, Vec<String>, Tone);
+        let mut groups: Vec<(Option<&String>, Vec<Shown<'_>>)> = Vec::new();
         for rejection in order {
             if rejection.of.is_none() || groups.last().is_none_or(|(of, _)| *of != rejection.of.as_ref()) {
                 let kept = rejection.of.as_ref().and_then(|of| names.get(of.as_str()));
@@ -205,7 +206,7 @@ impl Looked<'_> {
                 group.push(dropped);
             }
         }
-        let cell = |(name, words, tone): (&str, Vec<String>, Tone)| Cell { picture: shelf.named(name, SHOWN_SIDE), words, tone };
+        let cell = |(name, words, tone): Shown<'_>| Cell { picture: shelf.named(name, SHOWN_SIDE), words, tone };
         let groups: Vec<Vec<Cell>> = groups.into_par_iter().map(|(_, group)| group.into_iter().map(cell).collect()).collect();
         // What belongs to nothing needs no row of its own.
         let (groups, single): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.len() > 1);

@@ -123,10 +123,9 @@ impl Aligner<'_> {
                 }
             }
         }
-        for at in 1..6 {
-            for with in 0..at {
-                equations[at][with] = equations[with][at];
-            }
+        let upper = equations;
+        for (at, equation) in equations.iter_mut().enumerate() {
+            equation.iter_mut().zip(&upper).take(at).for_each(|(below, row)| *below = row[at]);
         }
         let solved = solve(equations)?;
         Some(std::array::from_fn(|at| solved[at] as f32))
