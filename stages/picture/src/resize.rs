@@ -22,6 +22,9 @@ pub enum Filter {
     Bilinear,
     /// Lanczos with three lobes: sharp, the one for photos.
     Lanczos,
+    /// Keys' cubic (a = −½), with values rounded to 8 bits after each direction: what Pillow calls `BICUBIC`, and what networks that judge
+    /// pictures were fed with.
+    Bicubic,
 }
 
 /// The whole picture at `width` × `height` (at least 1 × 1).
@@ -57,6 +60,7 @@ pub fn crop_resize(picture: &Picture, part: [f64; 4], width: u32, height: u32, f
     let filter = match filter {
         Filter::Bilinear => FilterType::Bilinear,
         Filter::Lanczos => FilterType::Lanczos3,
+        Filter::Bicubic => FilterType::CatmullRom,
     };
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(left, top, crop_width, crop_height).use_alpha(false);
     RESIZER.with_borrow_mut(|resizer| match picture {
@@ -94,8 +98,7 @@ fn resize_rgba(resizer: &mut Resizer, options: &ResizeOptions, image: &RgbaImage
     RgbaImage::from_raw(width, height, target.pixels().iter().flat_map(straight).collect()).expect("the target was made with this size")
 }
 
-/// The picture at `width` × `height` by Keys' cubic (a = −½), widened for making smaller: what Pillow calls `BICUBIC`, and what the
-/// networks that judge pictures were fed with. Values are neither rounded nor cut off, so some lie outside 0 to 255.
+/// As [`resize`] with [`Filter::Bicubic`], with values that are neither rounded nor cut off, so that some lie outside 0 to 255.
 pub fn resize_bicubic(picture: &RgbImage, width: u32, height: u32) -> Vec<[f32; 3]> {
     let pixels: Vec<F32x3> = picture.pixels().map(|pixel| F32x3::new(pixel.0.map(f32::from))).collect();
     if picture.dimensions() == (width, height) {

@@ -6,7 +6,7 @@ use catgen_api::{Digest, StageError};
 use catgen_onnx::{Network, Runtime};
 use rayon::prelude::*;
 
-use super::{Extractor, name_of, planes};
+use super::{Extractor, bytes, name_of};
 use crate::Pictures;
 
 /// The side of the input where the file leaves it open.
@@ -54,8 +54,8 @@ impl Extractor for OnnxFeatures {
         let starts: Vec<usize> = (0..pictures.len()).step_by(BATCH).collect();
         let batches = starts.par_iter().map(|&from| {
             let batch = BATCH.min(pictures.len() - from);
-            let input = (from..from + batch).flat_map(|at| planes(pictures, at, self.side));
-            let input: Vec<f32> = input.map(|value| (value.round().clamp(0.0, 255.0) - 127.0) / 128.0).collect();
+            let input =
+                (from..from + batch).flat_map(|at| bytes(pictures, at, self.side)).map(|byte| (f32::from(byte) - 127.0) / 128.0).collect();
             let answer = self.network.run([batch, 3, self.side, self.side], input, "features").map_err(unfit)?;
             if answer.is_empty() || !answer.len().is_multiple_of(batch) {
                 return Err(unfit(format!("it answered {} numbers for {batch} pictures", answer.len())));
