@@ -247,7 +247,7 @@ fn bad_input_is_rejected_with_its_reason_and_the_run_ends_well() {
     empty.jpg: empty
     huge.png: too_large
     loop: link_loop
-    phone.heic: unsupported
+    phone.heic: damaged
     text.jpg: not_a_picture
     truncated.jpg: truncated
     ");
