@@ -1,7 +1,7 @@
 //! `Rules`: when two photos are the same, when they may be, and where those numbers come from.
 //!
 //! The numbers were chosen on 251 phone photos of 13 cats, 778 faces at 64 px, 25 photos in three exposures with noise, the test
-//! pictures of three other programs, and a crop of 7.5 % made of each photo; `examples/evaluate.rs` measures them again:
+//! pictures of three other programs, and a crop of 7.5 % made of each photo; `examples/evaluate_duplicates.rs` measures them again:
 //!
 //! | what | bits apart (of 64) | agreement as they lie | aligned |
 //! |---|---|---|---|
