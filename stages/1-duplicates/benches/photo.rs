@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use catgen_api::{Digest, Draw, Picture};
 use catgen_duplicates::{Hash, Hashing, WORKING_SIDE};
-use catgen_picture::{Rgb, RgbImage, decode};
+use catgen_picture::{Rgb, RgbImage, decode, encode_jpeg};
 
 static PHOTO: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut draw = Draw::new(7439, "bench", &Digest::of(b""), 0);
@@ -16,9 +16,7 @@ static PHOTO: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let noise = grain[((x * 31 + y * 4057) & 0xFFFF) as usize];
         Rgb([wave(190.0), wave(77.0), wave(301.0)].map(|value| value.saturating_add(noise)))
     });
-    let mut file = Vec::new();
-    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 90).encode_image(&image).expect("writing to memory cannot fail");
-    file
+    encode_jpeg(&Picture::Rgb(image), 90)
 });
 
 fn main() {

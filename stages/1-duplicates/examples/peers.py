@@ -1,8 +1,8 @@
-"""What other programs find on the data of evaluate.rs: the numbers in its column of references.
+"""What other programs find on the data of evaluate_duplicates.rs: the numbers in its column of references.
 
     pip install imagededup czkawka pillow; python peers.py SHARED
 
-Prints, per program and data set, precision and recall of pairs, by the same truth as evaluate.rs. imagededup's PHash at its
+Prints, per program and data set, precision and recall of pairs, by the same truth as evaluate_duplicates.rs. imagededup's PHash at its
 default of 10 bits; czkawka (the PyPI binding of its core) at its similarities 5 and 10. Crops are made with Pillow.
 """
 
@@ -51,6 +51,15 @@ def table(path, kinds):
         return {frozenset((row["a"], row["b"])) for row in csv.DictReader(lines) if row["kind"] in kinds}
 
 
+def closed(pairs):
+    """With every pair that follows: what is the same as the same is the same."""
+    groups = []
+    for pair in pairs:
+        near = [group for group in groups if group & pair]
+        groups = [group for group in groups if group not in near] + [set(pair).union(*near)]
+    return pairs_of(groups)
+
+
 def peers_word(name):
     same = {
         "bridge": ["pdq/bridge-mods/", "pdq/misc-images/modes/", "dih/bridge-1-original"],
@@ -65,12 +74,12 @@ def peers_word(name):
 
 def sets():
     photos = unpack("photos", "photos/cats-personal-1.zip", "photos/cats-personal-2.zip")
-    yield "photos", photos, table("photos/near-duplicates.csv", ("exact", "near")), table("photos/near-duplicates.csv", ("same-session",))
+    yield "photos", photos, closed(table("photos/near-duplicates.csv", ("exact", "near"))), table("photos/near-duplicates.csv", ("same-session",))
     faces = unpack("faces", "duplicates/cats64-natural.zip")
     full = {os.path.basename(name): name for name in files(faces)}
     rename = lambda pairs: {frozenset(full[name] for name in pair) for pair in pairs}
     pairs = "duplicates/cats64-natural-pairs.csv"
-    yield "faces", faces, rename(table(pairs, ("exact", "near"))), rename(table(pairs, ("ambiguous",)))
+    yield "faces", faces, closed(rename(table(pairs, ("exact", "near")))), rename(table(pairs, ("ambiguous",)))
     triples = unpack("triples", "duplicates/feral-triples.zip")
     yield "triples", triples, by(files(triples), lambda name: os.path.basename(name).split("-")[0]), set()
     seeds = os.path.join(unpack("seeds", "seed-tests.zip"), "duplicate_photos")

@@ -1,9 +1,9 @@
 //! What decoding costs and what it can read: lines of `stage, data set, metric, ours, reference`, parted by tabs.
 //!
-//! `cargo run --release --example evaluate -p catgen-picture -- [SHARED]`
+//! `cargo run --release --example evaluate_decode -p catgen-picture -- [SHARED]`
 //!
 //! `SHARED` is the folder of shared data; without it `CATGEN_SHARED`, else `../shared` beside the workspace. Archives are unpacked
-//! with `unzip`. References come from Pillow in the same run, if the Python named by `PYTHON` (else `python3`) has it, on the same
+//! with `unzip`. References come from Pillow in the same run, if the Python named by `CATGEN_PYTHON` (else `python3`) has it, on the same
 //! files, turn and turn about; else they are quoted. Times are CPU time of one thread: read their ratio.
 
 #![expect(clippy::print_stdout, reason = "an example's result is what it prints")]
@@ -84,7 +84,7 @@ fn line(set: &str, metric: &str, ours: impl std::fmt::Display, reference: impl s
 }
 
 fn python() -> Command {
-    Command::new(env::var_os("PYTHON").unwrap_or_else(|| "python3".into()))
+    Command::new(env::var_os("CATGEN_PYTHON").unwrap_or_else(|| "python3".into()))
 }
 
 /// How many files can be read, broken ones among them.
