@@ -122,7 +122,8 @@ fn both(one: &Pairs, other: &Pairs) -> Pairs {
         let (from, to) = (group[a.as_str()], group[b.as_str()]);
         group.values_mut().filter(|name| **name == from).for_each(|name| *name = to);
     }
-    let same = group.iter().flat_map(|(a, of_a)| group.iter().filter(move |(b, of_b)| of_a == *of_b && a != *b).map(move |(b, _)| (*a, *b)));
+    let same =
+        group.iter().flat_map(|(a, of_a)| group.iter().filter(move |(b, of_b)| of_a == *of_b && a != *b).map(move |(b, _)| (*a, *b)));
     pairs(same.map(|(a, b)| (a.to_owned(), b.to_owned())))
 }
 
