@@ -161,7 +161,7 @@ pub const KIND: Kind = Kind {
         },
         Param {
             name: "evaluate_images",
-            kind: ParamKind::Whole { default: 512, min: 0, max: 100_000 },
+            kind: ParamKind::Whole { default: 256, min: 0, max: 100_000 },
             doc: "Generated pictures that are compared with the photos each time; 0 for never",
         },
         Param {
