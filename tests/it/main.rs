@@ -23,3 +23,4 @@ mod outputs;
 mod readme;
 mod real_photos;
 mod verify;
+mod studio;

@@ -4,7 +4,7 @@
 //! their levels (0 to 255), as they are and mirrored, because training mirrors them. So small that hairs do not count, and the whole
 //! does. It is a look at single pictures; the memorisation check of the metrics compares distances of many.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use catgen_api::Digest;
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub(crate) struct Album {
     /// Of each row: |x|², [N].
     squares: Tensor,
     /// What each row is a picture of, as `index.jsonl` says.
-    rows: Vec<Value>,
+    rows: HashMap<u64, Value>,
     device: Device,
 }
 
@@ -54,9 +54,15 @@ impl Album {
         let rows = match index {
             Some(index) => {
                 let text = std::fs::read_to_string(index).map_err(|error| Failure::file("read", index, &error))?;
-                text.lines().map(|line| serde_json::from_str(line).unwrap_or(Value::Null)).collect()
+                // It lists the photos that were held out, too.
+                let line = |line: &str| {
+                    let row: Value = serde_json::from_str(line).ok()?;
+                    let is_ours = row["file"].as_str().is_none_or(|file| file == "train.npy");
+                    Some((row["row"].as_u64().filter(|_| is_ours)?, row))
+                };
+                text.lines().filter_map(line).collect()
             }
-            None => Vec::new(),
+            None => HashMap::new(),
         };
         let mut parts = Vec::new();
         for begin in (0..data.len as i64).step_by(ROWS as usize) {
@@ -97,7 +103,7 @@ impl Album {
 
     /// What the list of rows says of one: the photo it was made from, and the picture's own name.
     pub(crate) fn about(&self, neighbour: &Neighbour) -> [Option<&str>; 2] {
-        let row = self.rows.get(neighbour.row as usize);
+        let row = self.rows.get(&neighbour.row);
         ["photo", "item"].map(|name| row.and_then(|row| row.get(name)?.as_str()))
     }
 }
@@ -125,7 +131,8 @@ mod tests {
         std::fs::write(&dataset, file).unwrap();
         let index = folder.path().join("index.jsonl");
         let line = |row: usize| format!("{{\"row\":{row},\"photo\":\"photo-{row}.jpg\",\"item\":\"item-{row}.png\"}}\n");
-        std::fs::write(&index, (0..count).map(line).collect::<String>()).unwrap();
+        let held_out = "{\"file\":\"held_out.npy\",\"row\":2,\"photo\":\"another.jpg\"}\n".to_owned();
+        std::fs::write(&index, (0..count).map(line).chain([held_out]).collect::<String>()).unwrap();
         let album = Album::open(&dataset, Some(&index), side as u64, Device::Cpu).unwrap();
 
         let made = |at: usize| Tensor::from_slice(&picture(at).collect::<Vec<u8>>()).view([1, 3, side as i64, side as i64]);

@@ -1,6 +1,6 @@
 //! Tests only: Python with torch, onnxruntime and tensorboard, to open what this program writes with the programs that it is for.
 //!
-//! `make python-check` makes that environment, outside the checkout. Without it those tests say that they were skipped.
+//! `make test-python-torch` makes that environment, outside the checkout. Without it those tests say that they were skipped.
 
 use std::{
     env,
@@ -12,10 +12,10 @@ use std::{
 fn find(modules: &str) -> Option<PathBuf> {
     let cache = || {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let base = || set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-        set("CATGEN_CACHE").or_else(|| Some(base()?.join("catgen-pipe")))
+        let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+        Some(base?.join("catgen-pipe"))
     };
-    let python = env::var_os("CATGEN_PYTHON").map(PathBuf::from).or_else(|| Some(cache()?.join("python-check/bin/python")))?;
+    let python = env::var_os("CATGEN_PYTHON").map(PathBuf::from).or_else(|| Some(cache()?.join("test-python-torch/bin/python")))?;
     let imports = format!("import {modules}");
     let found = Command::new(&python).args(["-c", &imports]).output().is_ok_and(|output| output.status.success());
     found.then_some(python)
@@ -24,7 +24,7 @@ fn find(modules: &str) -> Option<PathBuf> {
 /// Runs a program in a folder and answers what it printed; `None`, with a line about it, where Python lacks the modules.
 pub(crate) fn run(modules: &str, folder: &Path, program: &str) -> Option<String> {
     let Some(python) = find(modules) else {
-        eprintln!("skipped: no Python with {modules}; `make python-check` makes one");
+        eprintln!("skipped: no Python with {modules}; `make test-python-torch` makes one");
         return None;
     };
     let output = Command::new(python).current_dir(folder).args(["-c", program]).output().unwrap();
