@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use zip::{CompressionMethod, ZipWriter, write::FileOptions};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 /// One that is being written: first the pictures, one by one, then their seeds. It gets its name when it is whole.
 pub(crate) struct Npz {
@@ -42,7 +42,7 @@ impl Npz {
     /// Begins an array of that type and shape, of so many bytes.
     fn begin(&mut self, name: &str, dtype: &str, shape: &[u64], bytes: u64) -> io::Result<()> {
         // From 4 GB on, an entry needs longer numbers in its table.
-        let options = FileOptions::default().compression_method(CompressionMethod::Stored).large_file(bytes > 0xf000_0000);
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(bytes > 0xf000_0000);
         self.zip.start_file(format!("{name}.npy"), options)?;
         let shape: String = shape.iter().map(|side| format!("{side}, ")).collect();
         let text = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({}), }}", shape.trim_end());
