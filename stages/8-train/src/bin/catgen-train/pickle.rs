@@ -41,7 +41,8 @@ const MOST_VISITS: usize = 1_000_000;
 pub(crate) fn read(path: &Path) -> Result<Vec<(String, Tensor)>, PickleError> {
     let file = File::open(path).map_err(|error| damaged(format!("it cannot be read: {error}")))?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|_| PickleError::Old)?;
-    let inner = zip.file_names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl")).map(str::to_owned);
+    // A name that is no text is not the one that is looked for.
+    let inner = zip.file_names().flatten().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl")).map(|name| name.into_owned());
     let inner = inner.ok_or_else(|| damaged("there is no data.pkl in it: PyTorch did not save it"))?;
     let folder = inner.trim_end_matches("data.pkl").to_owned();
     let program = entry(&mut zip, &inner)?;
