@@ -67,7 +67,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         return trained(args, layer, context);
     }
     if args.generator.is_given() {
-        return Err(Error::Usage { what: "which layer of it?".to_owned(), hint: "--layer 1 is its first transposed convolution".to_owned() });
+        return Err(Error::Usage {
+            what: "which layer of it?".to_owned(),
+            hint: "--layer 1 is its first transposed convolution".to_owned(),
+        });
     }
     let explanation = explanation(args).map_err(|error| usage(error.to_string()))?;
     let drawn = explanation.frames().map_err(|error| usage(error.to_string()))?;

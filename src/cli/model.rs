@@ -79,7 +79,10 @@ pub(super) fn import(args: &ImportArgs, context: &Context) -> Result<()> {
         None => PathBuf::from(args.file.file_stem().unwrap_or_default()).with_extension("safetensors"),
     };
     if out.exists() && out.canonicalize().ok() == args.file.canonicalize().ok() {
-        return Err(Error::Usage { what: "the model would be written over the file".to_owned(), hint: "name another with --out".to_owned() });
+        return Err(Error::Usage {
+            what: "the model would be written over the file".to_owned(),
+            hint: "name another with --out".to_owned(),
+        });
     }
     let mut asked = Asked::plain("import");
     asked.file(&args.file).path("--out", &out);

@@ -17,13 +17,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         what: format!("there is no grid in {}", folder.join("samples").display()),
         hint: "a training draws one after each epoch: wait for its first".to_owned(),
     })?;
-    say!(
-        "{}: {} of {} grids, {:.1} MB",
-        reel.path.display(),
-        reel.frames,
-        reel.epochs,
-        reel.bytes as f64 / 1e6
-    );
+    say!("{}: {} of {} grids, {:.1} MB", reel.path.display(), reel.frames, reel.epochs, reel.bytes as f64 / 1e6);
     if context.json {
         output::json(&serde_json::json!({ "reel": reel.path, "epochs": reel.epochs, "frames": reel.frames, "bytes": reel.bytes }));
     }

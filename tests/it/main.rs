@@ -22,5 +22,5 @@ mod keep;
 mod outputs;
 mod readme;
 mod real_photos;
-mod verify;
 mod studio;
+mod verify;

@@ -36,7 +36,10 @@ fn the_commands_of_the_readme_run() {
             .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let of_a_layer = words.contains(&"--layer");
-        if !has_trainer && of_a_layer || !has_trainer && matches!(words[0], "train" | "generate" | "interpolate" | "export" | "features" | "reel" | "runs" | "evaluate") {
+        if !has_trainer && of_a_layer
+            || !has_trainer
+                && matches!(words[0], "train" | "generate" | "interpolate" | "export" | "features" | "reel" | "runs" | "evaluate")
+        {
             skipped += 1;
             continue;
         }

@@ -118,11 +118,8 @@ impl Explanation {
             .flat_map(|pair| (0..kernel_rows).flat_map(move |row| (0..kernel_columns).map(move |column| (pair, [row, column]))))
             .map(|(pair, cell)| layer.weight(pair, cell))
             .collect();
-        let full = [
-            input.magnitude(shown_in),
-            weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs())),
-            whole.magnitude(shown_out),
-        ];
+        let full =
+            [input.magnitude(shown_in), weights.iter().fold(0.0f32, |most, weight| most.max(weight.abs())), whole.magnitude(shown_out)];
         let is_whole = |value: &f32| value.fract() == 0.0 && value.abs() < 10_000.0;
         let digits = input.values.iter().chain(&weights).chain(&whole.values).all(is_whole);
         let longest = |values: &[f32]| values.iter().map(|value| format!("{value}").len()).max().unwrap_or(1);

@@ -105,7 +105,10 @@ fn everything_that_can_be_made_with_a_generator() {
     let trained = Trained::new(OPTIONS);
 
     // A seed's picture is the same whatever is drawn beside it: fewer, more, across blocks, as arrays.
-    let Event::Generated { count: drawn, step: 9, .. } = trained.made(&["generate", "--seed", "60", "--count", "9", "--out", "many"]) else { panic!() };
+    let Event::Generated { count: drawn, step: 9, .. } = trained.made(&["generate", "--seed", "60", "--count", "9", "--out", "many"])
+    else {
+        panic!()
+    };
     assert_eq!((drawn, count(&trained.path("many"))), (9, 9 + 2));
     trained.made(&["generate", "--seed", "66", "--count", "1", "--out", "one", "--which", "3"]);
     assert_eq!(trained.read("many/seed-000066.png"), trained.read("one/seed-000066.png"));
@@ -162,7 +165,21 @@ fn everything_that_can_be_made_with_a_generator() {
     trained.made(&["export", "--to", "safetensors", "--out", "model.safetensors", "--note", "photos=24"]);
     let card: serde_json::Value = serde_json::from_slice(&trained.read("model.json")).unwrap();
     assert_eq!((&card["notes"]["photos"], &card["training"]["steps"]), (&24.into(), &9.into()));
-    let draw = ["generate", "--checkpoint", "model.safetensors", "--device", "cpu", "--threads", "1", "--seed", "66", "--count", "1", "--out", "again"];
+    let draw = [
+        "generate",
+        "--checkpoint",
+        "model.safetensors",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--seed",
+        "66",
+        "--count",
+        "1",
+        "--out",
+        "again",
+    ];
     assert!(trained.ask(&draw).status.success());
     assert_eq!(trained.read("again/seed-000066.png"), trained.read("one/seed-000066.png"));
     assert!(trained.refused(&[&draw[..], &["--best-of", "2"]].concat()).contains("discriminator"));

@@ -9,7 +9,12 @@ use catgen_train::Event;
 use serde_json::{Map, Value};
 use tch::{CModule, Device, Kind, Tensor};
 
-use crate::{checkpoint, error::Failure, model::{Card, Chosen, Model}, onnx, record};
+use crate::{
+    checkpoint,
+    error::Failure,
+    model::{Card, Chosen, Model},
+    onnx, record,
+};
 
 /// The kinds of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

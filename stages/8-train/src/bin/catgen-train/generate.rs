@@ -283,7 +283,8 @@ impl Outcome {
         if pictures.is_empty() {
             return Ok(());
         }
-        let image = |kept: &Kept| RgbImage::from_raw(side, side, kept.pixels.clone()).expect("a picture has as many bytes as its sides say");
+        let image =
+            |kept: &Kept| RgbImage::from_raw(side, side, kept.pixels.clone()).expect("a picture has as many bytes as its sides say");
         let neighbours = album.map(|album| {
             let all: Vec<u8> = pictures.iter().flat_map(|kept| kept.pixels.iter().copied()).collect();
             let side = i64::from(side);
@@ -310,7 +311,8 @@ impl Outcome {
                 line[name.as_str()] = value.clone();
             }
             if let Some(index) = &mut self.index {
-                writeln!(index, "{line}").map_err(|error| Failure::broken(format!("cannot write index.jsonl: {error}"), "see that the disk has room"))?;
+                writeln!(index, "{line}")
+                    .map_err(|error| Failure::broken(format!("cannot write index.jsonl: {error}"), "see that the disk has room"))?;
             }
             if self.shown.len() < MOST_ON_SHEET {
                 self.shown.push(image(kept));
@@ -369,7 +371,12 @@ fn pairs(pairs: impl Iterator<Item = (Kept, Neighbour)>, album: &Album) -> Pictu
     let [wide, high] = [2 * tile + GAP, tile + 2 * letters.size()[1] + GAP];
     let rows = (pairs.len() as u32).div_ceil(COLUMNS);
     let mut sheet = Canvas::new(COLUMNS * wide + GAP, rows * high + GAP + 20);
-    sheet.text([GAP, 5], "left: drawn; right: the training picture most like it; below: seed, how far they are apart in levels, photo", Letters::PLAIN, INK);
+    sheet.text(
+        [GAP, 5],
+        "left: drawn; right: the training picture most like it; below: seed, how far they are apart in levels, photo",
+        Letters::PLAIN,
+        INK,
+    );
     let larger = |image: &RgbImage| RgbImage::from_fn(tile, tile, |x, y| *image.get_pixel(x / scale, y / scale));
     for (at, (kept, neighbour)) in pairs.into_iter().enumerate() {
         let [x, y] = [GAP + at as u32 % COLUMNS * wide, GAP + 20 + at as u32 / COLUMNS * high];
@@ -399,7 +406,12 @@ mod tests {
         let kept = |seed: u64, score: f64| Kept { seed, score: Some(score), pixels: Vec::new() };
         let mut chooser = Chooser { best_of: 3, first: 10, best: None };
         let scores = [0.1, 0.9, 0.3, -5.0, -7.0, -6.0, 2.0];
-        let mut seeds: Vec<u64> = scores.iter().enumerate().filter_map(|(at, score)| chooser.consider(kept(10 + at as u64, *score))).map(|kept| kept.seed).collect();
+        let mut seeds: Vec<u64> = scores
+            .iter()
+            .enumerate()
+            .filter_map(|(at, score)| chooser.consider(kept(10 + at as u64, *score)))
+            .map(|kept| kept.seed)
+            .collect();
         seeds.extend(chooser.best.map(|kept| kept.seed));
         assert_eq!(seeds, [11, 13, 16]);
         let mut all = Chooser { best_of: 1, first: 0, best: None };

@@ -55,17 +55,7 @@ fn read(file: &Path, notes: Map<String, serde_json::Value>) -> Result<Model, Fai
     let generator = network::generator(&options, shape.side, device);
     model::fill(&generator, &tensors, &shape.prefix).map_err(|what| unfit(&what, WANTED))?;
     let training = json!({"steps": null, "dataset": null});
-    Ok(Model {
-        generator,
-        discriminator: None,
-        options,
-        side: shape.side,
-        step: 0,
-        averaged: false,
-        training,
-        notes,
-        device: Device::Cpu,
-    })
+    Ok(Model { generator, discriminator: None, options, side: shape.side, step: 0, averaged: false, training, notes, device: Device::Cpu })
 }
 
 /// What the shapes of its weights say of a generator.
@@ -90,7 +80,11 @@ impl Shape {
         };
         let (prefix, latent) = tensors.iter().find_map(is_first).ok_or_else(|| {
             let names: Vec<&str> = tensors.keys().map(String::as_str).take(3).collect();
-            if names.is_empty() { "there are no tensors in it".to_owned() } else { format!("its tensors are called {}, ...", names.join(", ")) }
+            if names.is_empty() {
+                "there are no tensors in it".to_owned()
+            } else {
+                format!("its tensors are called {}, ...", names.join(", "))
+            }
         })?;
         let mut convolutions = Vec::new();
         while let Some(tensor) = tensors.get(&format!("{prefix}main.{}.weight", 3 * convolutions.len())) {
@@ -178,9 +172,14 @@ save_file({name: weight for name, weight in net.state_dict().items() if weight.d
         }
         let file = |name: &str| folder.path().join(name);
         let load = |name: &str| Tensor::read_npy(file(name)).unwrap();
-        for (name, far) in
-            [("state.pth", 1e-5), ("both.pth", 1e-5), ("parallel.pth", 1e-5), ("module.pth", 1e-5), ("state.safetensors", 1e-5), ("half.pth", 5e-3)]
-        {
+        for (name, far) in [
+            ("state.pth", 1e-5),
+            ("both.pth", 1e-5),
+            ("parallel.pth", 1e-5),
+            ("module.pth", 1e-5),
+            ("state.safetensors", 1e-5),
+            ("half.pth", 5e-3),
+        ] {
             let model = read(&file(name), Map::new()).unwrap();
             assert_eq!((model.side, model.options.latent, model.options.width), (64, 12, 8), "{name}");
             let found = (model.draw(&load("z.npy")) - load("pictures.npy")).abs().max().double_value(&[]);

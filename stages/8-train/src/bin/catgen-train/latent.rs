@@ -27,11 +27,8 @@ pub(crate) fn slerp(a: &[f32], b: &[f32], t: f64) -> Vec<f32> {
     let angle = cosine.clamp(-1.0, 1.0).acos();
     let sine = angle.sin();
     // Almost the same direction, almost the opposite one, or no direction at all: straight.
-    let (of_a, of_b) = if sine.is_finite() && sine > 1e-4 {
-        (((1.0 - t) * angle).sin() / sine, (t * angle).sin() / sine)
-    } else {
-        (1.0 - t, t)
-    };
+    let (of_a, of_b) =
+        if sine.is_finite() && sine > 1e-4 { (((1.0 - t) * angle).sin() / sine, (t * angle).sin() / sine) } else { (1.0 - t, t) };
     a.iter().zip(b).map(|(a, b)| (of_a * f64::from(*a) + of_b * f64::from(*b)) as f32).collect()
 }
 

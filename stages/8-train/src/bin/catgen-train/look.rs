@@ -115,7 +115,10 @@ pub(crate) fn features(features: &Features) -> Result<Event, Failure> {
         }
     }
     write_sheet(&features.out, &Picture::Rgb(sheet.0))?;
-    Ok(Event::Written { files: vec![features.out.display().to_string()], about: format!("{} layers, seed {}", layers.len(), features.seed) })
+    Ok(Event::Written {
+        files: vec![features.out.display().to_string()],
+        about: format!("{} layers, seed {}", layers.len(), features.seed),
+    })
 }
 
 /// A map as a picture of about so many pixels, without smoothing.
@@ -198,11 +201,8 @@ pub(crate) fn explain(order: &Explain) -> Result<Event, Failure> {
 /// What there is to explain of a layer, and what libtorch makes of the same input.
 fn explanation(model: &Model, order: &Explain) -> Result<(Explanation, Maps), Failure> {
     let layers = seen(model, order.seed);
-    let stamping: Vec<(usize, &Seen)> = layers
-        .iter()
-        .enumerate()
-        .filter(|(_, layer)| matches!(layer.op, Op::ConvTransposed { .. } | Op::Enlarge { .. }))
-        .collect();
+    let stamping: Vec<(usize, &Seen)> =
+        layers.iter().enumerate().filter(|(_, layer)| matches!(layer.op, Op::ConvTransposed { .. } | Op::Enlarge { .. })).collect();
     let Some((at, layer)) = order.layer.checked_sub(1).and_then(|at| stamping.get(at)) else {
         let names: Vec<String> = stamping.iter().enumerate().map(|(at, (_, layer))| format!("{} is {}", at + 1, layer.name)).collect();
         return Err(Failure::unfit(
@@ -223,7 +223,10 @@ fn explanation(model: &Model, order: &Explain) -> Result<(Explanation, Maps), Fa
             let weights = Vec::<f32>::try_from(weights.contiguous().view([-1])).expect("weights are numbers");
             let is_last = !layers[at + 1..].iter().any(|layer| matches!(layer.op, Op::ConvTransposed { .. }));
             let colours = (is_last && to == 3).then_some([0, 1, 2]);
-            let shown = [loudest(&before, &weights, order.channels[0]), varied(&after, order.channels[1].max(if colours.is_some() { 3 } else { 1 }))];
+            let shown = [
+                loudest(&before, &weights, order.channels[0]),
+                varied(&after, order.channels[1].max(if colours.is_some() { 3 } else { 1 })),
+            ];
             let layer = Layer { geometry, channels: [from as usize, to as usize], weights };
             Ok((Explanation { layer, input: before, title, shown, colours }, after))
         }
@@ -271,22 +274,19 @@ mod tests {
 
     #[test]
     fn stamping_is_what_libtorch_calls_a_transposed_convolution() {
-        let check = |channels: [usize; 2], input: [usize; 2], kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], output_padding: [usize; 2]| {
+        let check = |channels: [usize; 2],
+                     input: [usize; 2],
+                     kernel: [usize; 2],
+                     stride: [usize; 2],
+                     padding: [usize; 2],
+                     output_padding: [usize; 2]| {
             let geometry = Geometry::new(kernel, stride, padding, output_padding).unwrap();
             let weights = numbers(channels[0] * channels[1] * kernel[0] * kernel[1]);
             let maps = Maps { channels: channels[0], size: input, values: numbers(channels[0] * input[0] * input[1]) };
             let as_i64 = |sides: &[usize]| sides.iter().map(|side| *side as i64).collect::<Vec<_>>();
             let x = Tensor::from_slice(&maps.values).view(&as_i64(&[1, channels[0], input[0], input[1]])[..]);
             let w = Tensor::from_slice(&weights).view(&as_i64(&[channels[0], channels[1], kernel[0], kernel[1]])[..]);
-            let expected = x.conv_transpose2d(
-                &w,
-                None::<&Tensor>,
-                as_i64(&stride),
-                as_i64(&padding),
-                as_i64(&output_padding),
-                1,
-                1,
-            );
+            let expected = x.conv_transpose2d(&w, None::<&Tensor>, as_i64(&stride), as_i64(&padding), as_i64(&output_padding), 1, 1);
             let made = Layer { geometry, channels, weights }.apply(&maps).unwrap();
             assert_eq!(expected.size(), as_i64(&[1, channels[1], made.size[0], made.size[1]]));
             let far = (expected.reshape([-1]) - Tensor::from_slice(&made.values)).abs().max().double_value(&[]);

@@ -148,17 +148,7 @@ impl Model {
             "metrics": card.metrics,
         });
         let (side, step) = (card.side, card.step);
-        Ok(Self {
-            generator,
-            discriminator: Some(discriminator),
-            options,
-            side,
-            step,
-            averaged,
-            training,
-            notes: Map::new(),
-            device,
-        })
+        Ok(Self { generator, discriminator: Some(discriminator), options, side, step, averaged, training, notes: Map::new(), device })
     }
 
     fn from_file(path: &Path, card: Card, device: Device) -> Result<Self, Failure> {
@@ -171,7 +161,8 @@ impl Model {
         if Digest::of(&bytes) != card.content {
             return Err(unfit("its content is not what its card names: the two belong together".to_owned()));
         }
-        let options = TrainOptions::from_map(&card.options).map_err(|error| unfit(format!("its options cannot be used: {error}")))?.resolved();
+        let options =
+            TrainOptions::from_map(&card.options).map_err(|error| unfit(format!("its options cannot be used: {error}")))?.resolved();
         let tensors = tensors(&bytes).map_err(unfit)?;
         let generator = network::generator(&options, card.side, device);
         fill(&generator, &tensors, "").map_err(unfit)?;

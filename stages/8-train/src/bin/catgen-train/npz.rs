@@ -91,7 +91,8 @@ mod tests {
         npz.picture(&[1, 2, 3]).unwrap();
         npz.picture(&[4, 5, 6]).unwrap();
         npz.finish(&[7, u64::MAX]).unwrap();
-        let program = "import numpy; a = numpy.load('a.npz'); print(a['arr_0'].dtype, a['arr_0'].tolist(), a['seeds'].dtype, a['seeds'].tolist())";
+        let program =
+            "import numpy; a = numpy.load('a.npz'); print(a['arr_0'].dtype, a['arr_0'].tolist(), a['seeds'].dtype, a['seeds'].tolist())";
         let Some(printed) = crate::python::run("numpy", folder.path(), program) else { return };
         assert_eq!(printed.trim(), "uint8 [[[[1, 2, 3]]], [[[4, 5, 6]]]] uint64 [7, 18446744073709551615]");
     }

@@ -228,7 +228,11 @@ impl<'a> Machine<'a> {
                     let count = self.number(1)?;
                     let bytes = self.take(count)?;
                     let sign = if bytes.last().is_some_and(|byte| *byte >= 0x80) { -1 } else { 0 };
-                    if count > 8 { Value::Other } else { Value::Int(bytes.iter().rev().fold(sign, |number, byte| number << 8 | i64::from(*byte))) }
+                    if count > 8 {
+                        Value::Other
+                    } else {
+                        Value::Int(bytes.iter().rev().fold(sign, |number, byte| number << 8 | i64::from(*byte)))
+                    }
                 }
                 b'G' => {
                     self.take(8)?;

@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn numbers_are_found_wherever_they_are() {
-        let value = serde_json::json!({"features": "x", "held_out": {"kid": 0.5, "n": 3}, "copied": {"share": 0.1, "nearest": [{"row": 1}]}});
+        let value =
+            serde_json::json!({"features": "x", "held_out": {"kid": 0.5, "n": 3}, "copied": {"share": 0.1, "nearest": [{"row": 1}]}});
         let mut found = Vec::new();
         leaves("evaluation", &value, &mut found);
         found.sort_by(|a, b| a.0.cmp(&b.0));

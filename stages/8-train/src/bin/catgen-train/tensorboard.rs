@@ -230,11 +230,7 @@ print([(e.step, e.width, e.height, e.encoded_image_string[1:4]) for e in events.
         let Some(printed) = crate::python::run("tensorboard", folder.path(), program) else { return };
         assert_eq!(
             printed.lines().collect::<Vec<_>>(),
-            [
-                "[(8, 1.0), (16, 2.0), (24, 0.5)]",
-                "[(8, 0.0), (16, 0.0), (24, 0.0)]",
-                "[(8, 5, 4, b'PNG'), (16, 5, 4, b'PNG')]"
-            ]
+            ["[(8, 1.0), (16, 2.0), (24, 0.5)]", "[(8, 0.0), (16, 0.0), (24, 0.0)]", "[(8, 5, 4, b'PNG'), (16, 5, 4, b'PNG')]"]
         );
     }
 
