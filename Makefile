@@ -13,7 +13,7 @@ TRAIN_BUDGET ?= --set '7.Train.epochs=8' --set '7.Train.batch=16' --set '7.Train
                 --set '4.Train.epochs=4' --set '4.Train.batch=16' --set '4.Train.max_images=6000'
 
 .DEFAULT_GOAL = run
-.PHONY: help run setup build-tools libtorch models build trainer test test-python fmt lint doc bench eval clean
+.PHONY: help run setup build-tools libtorch models build trainer test test-python test-python-torch fmt lint doc bench eval clean
 
 run: setup ## fetch, build, draw sample photos if there are none, run the pipeline, train a little
 	$(CARGO) build --release
@@ -65,6 +65,13 @@ TEST_PYTHON = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/catgen-pipe/test-python
 test-python: ## get the Python libraries that tests open our exports with (once; 0.3 GB, outside the checkout)
 	@"$(TEST_PYTHON)/bin/python" -c "import datasets, numpy, PIL, webdataset" 2>/dev/null \
 	  || { $(PYTHON) -m venv "$(TEST_PYTHON)" && "$(TEST_PYTHON)/bin/python" -m pip install --quiet --requirement tools/test-python.txt; }
+
+# And one with what trained models and curves are exported for; apart, because torch brings CUDA along.
+TEST_PYTHON_TORCH = $(TEST_PYTHON)-torch
+test-python-torch: ## get Python's torch, onnxruntime and tensorboard for the trainer's tests (once; 3 GB, outside the checkout)
+	@"$(TEST_PYTHON_TORCH)/bin/python" -c "import torch, onnxruntime, tensorboard, safetensors" 2>/dev/null \
+	  || { $(PYTHON) -m venv "$(TEST_PYTHON_TORCH)" && "$(TEST_PYTHON_TORCH)/bin/python" -m pip install --quiet \
+	       torch==2.11.0 onnxruntime==1.31.1 tensorboard==2.21.0 numpy safetensors setuptools; }
 
 fmt: ## format the code
 	$(CARGO) fmt --all

@@ -12,6 +12,7 @@ macro_rules! say {
 mod compare;
 mod doctor;
 mod evaluate;
+mod explain_conv;
 mod fsck;
 mod gc;
 mod generate;
@@ -19,9 +20,11 @@ mod impact;
 mod init;
 mod inspect;
 mod locate;
+mod model;
 mod output;
 mod plan;
 mod preview;
+mod reel;
 mod report;
 mod run;
 mod runs;
@@ -29,6 +32,7 @@ mod sample;
 mod stages;
 mod trace;
 mod train;
+mod trained;
 mod verify;
 mod why;
 
@@ -84,6 +88,12 @@ enum Command {
     Report(report::Args),
     Generate(generate::Args),
     Evaluate(evaluate::Args),
+    Interpolate(generate::InterpolateArgs),
+    Export(model::ExportArgs),
+    Import(model::ImportArgs),
+    Reel(reel::Args),
+    Features(model::FeaturesArgs),
+    ExplainConv(explain_conv::Args),
     Stages(stages::Args),
     Doctor(doctor::Args),
 }
@@ -167,6 +177,12 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Report(args) => report::run(&args, context),
         Command::Generate(args) => generate::run(&args, context),
         Command::Evaluate(args) => evaluate::run(&args, context),
+        Command::Interpolate(args) => generate::interpolate(&args, context),
+        Command::Export(args) => model::export(&args, context),
+        Command::Import(args) => model::import(&args, context),
+        Command::Reel(args) => reel::run(&args, context),
+        Command::Features(args) => model::features(&args, context),
+        Command::ExplainConv(args) => explain_conv::run(&args, context),
         Command::Stages(args) => stages::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
     }

@@ -2,6 +2,7 @@
 //! exit status.
 
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -123,30 +124,14 @@ fn compared_with(command: &mut Command, tools: &Tools, dataset: &Packed, word: &
     Ok(())
 }
 
-/// What to draw with a trained generator.
-#[derive(Debug, Clone, Copy)]
-pub struct Draw<'a> {
-    /// A checkpoint, or the folder of a training for its newest.
-    pub checkpoint: &'a Path,
-    /// The seed of the first picture; the next has the next seed.
-    pub seed: u64,
-    /// How many pictures.
-    pub count: u64,
-    /// Where they go.
-    pub out: &'a Path,
-    /// Where the sheet with all of them goes.
-    pub grid: &'a Path,
-}
-
-/// Draws pictures with a trained generator.
+/// Runs another of the trainer's commands (`generate`, `export`, …), handing on every event.
 ///
 /// # Errors
 /// As [`train`].
-pub fn generate(tools: &Tools, draw: &Draw<'_>, listen: &mut dyn FnMut(&Event)) -> Result<()> {
-    let mut command = command(tools, "generate")?;
-    command.arg("generate").arg("--checkpoint").arg(draw.checkpoint).arg("--seed").arg(draw.seed.to_string());
-    command.arg("--count").arg(draw.count.to_string()).arg("--out").arg(draw.out).arg("--grid").arg(draw.grid);
-    follow(command, "generate", &|| false, listen)
+pub fn ask(tools: &Tools, name: &str, arguments: &[OsString], listen: &mut dyn FnMut(&Event)) -> Result<()> {
+    let mut command = command(tools, name)?;
+    command.arg(name).args(arguments);
+    follow(command, name, &|| false, listen)
 }
 
 /// The trainer's command with libtorch on its library path.

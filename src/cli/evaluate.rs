@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use catgen_api::Shape;
 use catgen_train::{Evaluation, Event, Gathered, Judge, JudgeError, Packed, features, metrics::Distances};
 
-use super::{Context, generate::training, output};
+use super::{Context, output, trained::training};
 use crate::{
     Error, Result,
     run::train::Dataset,

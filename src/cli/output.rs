@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catgen_train::Event;
+use catgen_train::{Event, Measures};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -130,14 +130,28 @@ impl Output {
             Event::Progress(measures) => {
                 bar.bar.set_position(measures.step);
                 bar.bar.set_message(format!("{stage} {:.0} img/s", measures.images_per_second));
+                if !self.terminal && bar.last_line.elapsed() > LINE_EVERY {
+                    bar.last_line = Instant::now();
+                    let left = to_go(measures, bar.total);
+                    let (step, speed) = (measures.step, measures.images_per_second);
+                    say(format_args!("{stage}: epoch {}, step {step} of {}, {speed:.0} images/s{left}", measures.epoch, bar.total));
+                }
             }
-            Event::Epoch { measures, seconds, .. } => self.say(
-                bar,
-                &format!(
-                    "{stage}: epoch {}, loss D {:.3} G {:.3}, {:.0} images/s, {seconds:.0} s",
-                    measures.epoch, measures.loss_d, measures.loss_g, measures.images_per_second
-                ),
-            ),
+            Event::Epoch { measures, seconds, .. } => {
+                bar.last_line = Instant::now();
+                let left = to_go(measures, bar.total);
+                self.say(
+                    bar,
+                    &format!(
+                        "{stage}: epoch {}, loss D {:.3} G {:.3}, {:.0} images/s, {}{left}",
+                        measures.epoch,
+                        measures.loss_d,
+                        measures.loss_g,
+                        measures.images_per_second,
+                        duration(*seconds)
+                    ),
+                );
+            }
             Event::Alarm { step, message, action } => self.say(bar, &format!("{stage}: alarm at step {step}: {message}; {action}")),
             Event::Evaluated { evaluation, .. } => self.say(bar, &format!("{stage}: {}", evaluation.sentence())),
             Event::Done { .. } => bar.bar.finish_and_clear(),
@@ -212,6 +226,14 @@ fn sentence(stage: &StageReport) -> String {
         parts.push(duration(stage.seconds));
     }
     format!("{}: {}", stage.stage, parts.join(", "))
+}
+
+/// How long a training of so many steps will go on at the speed it has: `, 12 min to go`.
+fn to_go(measures: &Measures, steps: u64) -> String {
+    let left = steps.saturating_sub(measures.step);
+    let batch = measures.images_seen as f64 / measures.step.max(1) as f64;
+    let seconds = left as f64 * batch / measures.images_per_second;
+    if left > 0 && seconds.is_finite() { format!(", {} to go", duration(seconds)) } else { String::new() }
 }
 
 /// Seconds as people say them.

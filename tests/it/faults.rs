@@ -260,8 +260,8 @@ fn a_training_killed_in_an_epoch_goes_on_from_its_last_checkpoint() {
     let computed = home.computed(&["--set", "7.Train.learning_rate=0.001", "--set", "7.Train.epochs=1"]);
     assert_eq!((computed.last(), computed[..8].iter().sum::<u64>()), (Some(&1), 0));
     // The same seed draws the same picture, and `train` makes a new run.
-    home.ok(&["generate", "2", "--seed", "5", "-n", "3", "--out", "a"]);
-    home.ok(&["generate", "2", "--seed", "6", "-n", "1", "--out", "b"]);
+    home.ok(&["generate", "--run", "2", "--seed", "5", "-n", "3", "--out", "a"]);
+    home.ok(&["generate", "--run", "2", "--seed", "6", "-n", "1", "--out", "b"]);
     assert_eq!(fs::read(home.path("a/seed-000006.png")).unwrap(), fs::read(home.path("b/seed-000006.png")).unwrap());
     home.ok(&["train", "--set", "epochs=1"]);
     assert_eq!(home.lines(&["runs", "--json"]).len(), 5);

@@ -22,4 +22,5 @@ mod keep;
 mod outputs;
 mod readme;
 mod real_photos;
+mod studio;
 mod verify;

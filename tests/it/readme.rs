@@ -3,6 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 const README: &str = include_str!("../../README.md");
+const GENERATE: &str = include_str!("../../docs/generate.md");
 
 #[test]
 fn the_tables_of_parameters_are_those_of_the_program() {
@@ -12,18 +13,33 @@ fn the_tables_of_parameters_are_those_of_the_program() {
     assert!(README.contains(tables.trim()), "put the output of `catgen-pipe stages --markdown` into README.md");
 }
 
-/// Runs, in order and in one fresh folder, every line of the README that begins with `$ catgen-pipe`.
+/// Runs, in order and in one fresh folder, every line of the README, and of the page on generating, that begins with `$ catgen-pipe`.
 #[test]
 fn the_commands_of_the_readme_run() {
     let folder = tempfile::tempdir().unwrap();
-    let commands: Vec<&str> = README.lines().filter_map(|line| line.strip_prefix("$ catgen-pipe ")).collect();
-    assert!(commands.len() >= 8, "the README shows no commands");
+    let commands_of = |page: &'static str| page.lines().filter_map(|line| line.strip_prefix("$ catgen-pipe ")).collect::<Vec<&str>>();
+    let commands = [commands_of(README), commands_of(GENERATE)];
+    assert!(commands.iter().all(|commands| commands.len() >= 8), "a page shows no commands");
+    let commands = commands.concat();
     let mut dir = folder.path().to_owned();
     let has_trainer = trainer().is_file();
     let mut skipped = 0;
     for command in commands {
-        let words: Vec<&str> = command.split('#').next().unwrap().split_whitespace().map(|word| word.trim_matches('\'')).collect();
-        if !has_trainer && matches!(words[0], "train" | "generate" | "runs" | "evaluate") {
+        // Words in quotes stay together.
+        let words: Vec<String> = command
+            .split('#')
+            .next()
+            .unwrap()
+            .split('\'')
+            .enumerate()
+            .flat_map(|(at, part)| if at % 2 == 1 { vec![part.to_owned()] } else { part.split_whitespace().map(str::to_owned).collect() })
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let of_a_layer = words.contains(&"--layer");
+        if !has_trainer && of_a_layer
+            || !has_trainer
+                && matches!(words[0], "train" | "generate" | "interpolate" | "export" | "features" | "reel" | "runs" | "evaluate")
+        {
             skipped += 1;
             continue;
         }

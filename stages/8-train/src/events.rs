@@ -99,6 +99,13 @@ pub enum Event {
         /// Pictures a second, in this process.
         images_per_second: f64,
     },
+    /// About once a second while `generate` draws.
+    Drawn {
+        /// Pictures drawn so far.
+        done: u64,
+        /// Pictures to draw.
+        total: u64,
+    },
     /// The last line of `generate`.
     Generated {
         /// Pictures drawn.
@@ -107,10 +114,26 @@ pub enum Event {
         seed: u64,
         /// Steps of the checkpoint they were drawn with.
         step: u64,
-        /// The sheet that shows them all, as given or below `--out`.
+        /// The sheet that shows them all, as given or below `--out`; empty where there is none.
         grid: String,
         /// How long it took.
         seconds: f64,
+        /// Pictures kept a second, without the time for loading.
+        #[serde(default)]
+        images_per_second: f64,
+        /// Whether they were drawn with the average of the weights.
+        #[serde(default)]
+        averaged: bool,
+        /// The sheet of the pictures most like training pictures, if those were looked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        nearest: Option<String>,
+    },
+    /// The last line of every other command that writes files.
+    Written {
+        /// The files, the most important one first.
+        files: Vec<String>,
+        /// What is in them, in a few words.
+        about: String,
     },
     /// The last line of a program that failed.
     Error {

@@ -11,11 +11,18 @@
 //! machine. The program itself is `src/bin/catgen-train`; it needs libtorch and is built with the feature `torch`.
 //! The two speak in [`Event`]s, one JSON object a line on the program's standard output.
 //!
+//! What can be drawn without libtorch is here, too: the [`reel`] of a training's grids, and how a transposed convolution
+//! works ([`explain`]).
+//!
 //! What it refuses to do: train. Nothing in here touches libtorch, a device or a checkpoint.
 
 pub mod alarms;
+pub mod canvas;
+pub mod conv;
 mod events;
+pub mod explain;
 pub mod features;
+pub mod gif;
 mod judge;
 mod loss;
 pub mod metrics;
@@ -23,6 +30,7 @@ pub mod npy;
 mod options;
 mod pictures;
 mod presets;
+pub mod reel;
 
 pub use events::{Event, Measures, Status};
 pub use judge::{Copied, Evaluation, Judge, JudgeError, Packed, Pair};

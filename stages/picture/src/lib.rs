@@ -16,7 +16,7 @@ mod resize;
 pub use decode::{DecodeError, Decoded, Probe, VERSION, decode, probe};
 pub use encode::{encode_jpeg, encode_png};
 pub use format::Format;
-pub use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+pub use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage, imageops::crop_imm};
 pub use picture::Picture;
 pub use regions::{Regions, regions};
 pub use resize::{Filter, crop_resize, fit_within, resize, resize_bicubic};

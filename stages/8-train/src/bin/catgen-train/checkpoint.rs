@@ -24,7 +24,7 @@ use std::{
 
 use catgen_api::Digest;
 use catgen_train::{Measures, TrainOptions};
-use safetensors::{Dtype, SafeTensors, View, serialize};
+use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -101,16 +101,21 @@ impl Checkpoint {
 
 /// Saves a checkpoint and says where its tensors are; `card.tensors` is filled in.
 pub(crate) fn save(folder: &Path, mut card: Card, tensors: impl IntoIterator<Item = (String, Tensor)>) -> io::Result<PathBuf> {
-    let tensors = tensors.into_iter().map(|(name, tensor)| (name, Saved::of(&tensor)));
-    // Named `pt` so that Python's loaders take them for PyTorch's.
-    let about = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
-    let bytes = serialize(tensors, Some(about)).map_err(io::Error::other)?;
+    let bytes = serialize(tensors)?;
     card.tensors = Digest::of(&bytes);
     let path = card_path(folder, card.step).with_extension("safetensors");
     record::write(&path, &bytes)?;
     record::write(&path.with_extension("json"), &serde_json::to_vec_pretty(&card)?)?;
     File::open(folder)?.sync_all()?;
     Ok(path)
+}
+
+/// Tensors by name as a safetensors file.
+pub(crate) fn serialize(tensors: impl IntoIterator<Item = (String, Tensor)>) -> io::Result<Vec<u8>> {
+    let tensors = tensors.into_iter().map(|(name, tensor)| (name, Saved::of(&tensor)));
+    // Named `pt` so that Python's loaders take them for PyTorch's.
+    let about = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
+    safetensors::serialize(tensors, Some(about)).map_err(io::Error::other)
 }
 
 /// Removes all but the newest `keep` checkpoints and that of step `best`, cards first, and what a killed trainer left half-written.
@@ -179,7 +184,7 @@ pub(crate) fn open(path: &Path, warn: &mut dyn FnMut(String)) -> Result<Checkpoi
 }
 
 /// The cards in the folder, newest first.
-fn cards(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn cards(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -13,8 +13,12 @@
 //! | `alarm` | what is wrong, and what follows |
 //! | `data`, `rng` | what goes in: pictures and random numbers |
 //! | `checkpoint`, `record`, `grid` | what comes out: files |
-//! | `generate` | pictures from a checkpoint |
+//! | `tensorboard`, `showcase` | what a training shows of itself besides: curves, and a reel of its grids |
+//! | `model` | a trained generator, from a checkpoint or a file |
+//! | `generate`, `interpolate`, `latent`, `nearest`, `npz` | pictures from it |
 //! | `evaluate`, `torchscript` | how good they are |
+//! | `export`, `onnx`, `import`, `pickle` | to and from other programs |
+//! | `look` | what its layers do |
 //! | `bench` | what a step costs here |
 //! | `device`, `shim`, `error` | where it runs, what `tch` lacks, how it fails |
 //!
@@ -30,16 +34,30 @@ mod device;
 mod dials;
 mod error;
 mod evaluate;
+mod export;
 mod generate;
 mod grid;
+mod import;
+mod interpolate;
+mod latent;
 mod learner;
+mod look;
 mod loss;
+mod model;
+mod nearest;
 mod network;
+mod npz;
+mod onnx;
 mod penalty;
+mod pickle;
 mod players;
+#[cfg(test)]
+mod python;
 mod record;
 mod rng;
 mod shim;
+mod showcase;
+mod tensorboard;
 mod torchscript;
 mod train;
 
@@ -57,14 +75,18 @@ use std::{
 
 use catgen_api::Digest;
 use catgen_train::{Device, Event, TrainOptions};
-use clap::{Parser, Subcommand, ValueEnum};
-use serde_json::json;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
 
 use crate::{
     bench::Task,
     error::Failure,
     evaluate::{Judged, Photos},
-    generate::Order,
+    export::{Export, Format},
+    generate::{Order, Target},
+    interpolate::Way,
+    look::{Explain, Features},
+    model::{Chosen, Which},
     train::Job,
 };
 
@@ -106,27 +128,120 @@ enum Command {
     },
     /// Draw pictures with a trained generator
     Generate {
-        /// A checkpoint, or the folder of a training: then its newest
-        #[arg(long, value_name = "FILE|DIR")]
-        checkpoint: PathBuf,
+        #[command(flatten)]
+        generator: GeneratorArgs,
         /// The first picture's seed; the next ones count up
         #[arg(long, default_value_t = 0)]
         seed: u64,
         /// How many pictures
         #[arg(long, default_value_t = 64)]
         count: u64,
+        /// Of so many seeds in a row, keep the one that the discriminator finds most real
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        best_of: u64,
+        /// Draw from nearer the middle: multiply latents by this
+        #[arg(long, default_value_t = 1.0, value_parser = psi)]
+        truncation: f64,
         /// Where `seed-000000.png` and so on go
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
+        #[arg(long, value_name = "DIR", required_unless_present = "npz")]
+        out: Option<PathBuf>,
+        /// One file of arrays instead: `arr_0`, N × side × side × 3 bytes, and `seeds`
+        #[arg(long, value_name = "FILE.npz", conflicts_with = "out")]
+        npz: Option<PathBuf>,
         /// Where a sheet of all pictures goes [default: grid.png in the folder]
         #[arg(long, value_name = "FILE.png")]
         grid: Option<PathBuf>,
-        /// Where to compute
-        #[arg(long, value_enum, default_value = "auto")]
-        device: DeviceWord,
-        /// Threads to compute on; as many as the machine has where nothing is said
-        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-        threads: Option<u16>,
+        /// Look for the most similar picture in this dataset
+        #[arg(long, value_name = "FILE.npy")]
+        nearest_in: Option<PathBuf>,
+        /// What the dataset's rows are pictures of
+        #[arg(long, value_name = "FILE.jsonl", requires = "nearest_in")]
+        rows: Option<PathBuf>,
+    },
+    /// Draw the way from one seed's picture to another's
+    Interpolate {
+        #[command(flatten)]
+        generator: GeneratorArgs,
+        /// The seeds that it passes
+        #[arg(long, value_delimiter = ',', required = true)]
+        seeds: Vec<u64>,
+        /// Frames from one seed to the next
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        frames: u64,
+        /// Lead back to the first
+        #[arg(long = "loop")]
+        closed: bool,
+        /// As for `generate`
+        #[arg(long, default_value_t = 1.0, value_parser = psi)]
+        truncation: f64,
+        /// Frames a second
+        #[arg(long, default_value_t = 20.0)]
+        fps: f64,
+        /// The folder of frames and GIF
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Write a trained generator for other programs, with a card beside it
+    Export {
+        #[command(flatten)]
+        generator: GeneratorArgs,
+        /// The kind of file
+        #[arg(long, value_enum)]
+        to: Format,
+        /// The file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Goes into the card: run=0003
+        #[arg(long, value_name = "KEY=VALUE", value_parser = note)]
+        note: Vec<(String, String)>,
+    },
+    /// Take over a generator of PyTorch's DCGAN tutorial
+    Import {
+        /// What `torch.save` or safetensors wrote: a state dict, or the whole module
+        file: PathBuf,
+        /// The model, .safetensors, with a card beside it
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Goes into the card
+        #[arg(long, value_name = "KEY=VALUE", value_parser = note)]
+        note: Vec<(String, String)>,
+    },
+    /// Show what every layer of the generator makes of a seed
+    Features {
+        #[command(flatten)]
+        generator: GeneratorArgs,
+        /// The seed
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Maps of each layer
+        #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=256))]
+        maps: u64,
+        /// The sheet
+        #[arg(long, value_name = "FILE.png")]
+        out: PathBuf,
+    },
+    /// Draw how a transposed convolution of the generator builds its output
+    ExplainConv {
+        #[command(flatten)]
+        generator: GeneratorArgs,
+        /// The seed
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Which of them, counted from 1
+        #[arg(long)]
+        layer: usize,
+        /// Input channels that are shown
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+        inputs: u8,
+        /// Output channels that are shown
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+        outputs: u8,
+        /// Frames a second
+        #[arg(long, default_value_t = 10.0)]
+        fps: f64,
+        /// The GIF; a PNG with all frames lies beside it
+        #[arg(long, value_name = "FILE.gif")]
+        out: PathBuf,
     },
     /// Measure how good pictures are: a generator's, or those in a folder
     Evaluate {
@@ -173,6 +288,38 @@ enum Command {
     Doctor,
 }
 
+/// Which generator, and where it runs.
+#[derive(Debug, Args)]
+struct GeneratorArgs {
+    /// A training's folder, a checkpoint, or an exported model
+    #[arg(long, value_name = "FILE|DIR")]
+    checkpoint: PathBuf,
+    /// Which checkpoint of a folder: `last`, `best`, or the number of an epoch
+    #[arg(long, default_value = "last")]
+    which: Which,
+    /// The weights as they are, where there is also their average
+    #[arg(long)]
+    raw: bool,
+    /// Where to compute
+    #[arg(long, value_enum, default_value = "auto")]
+    device: DeviceWord,
+    /// Threads to compute on; as many as the machine has where nothing is said
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+impl GeneratorArgs {
+    fn chosen(self) -> Chosen {
+        set_threads(self.threads);
+        let device = match self.device {
+            DeviceWord::Auto => Device::Auto,
+            DeviceWord::Cpu => Device::Cpu,
+            DeviceWord::Cuda => Device::Cuda,
+        };
+        Chosen { place: self.checkpoint, which: self.which, raw: self.raw, device }
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum DeviceWord {
     Auto,
@@ -188,6 +335,20 @@ impl From<DeviceWord> for Device {
             DeviceWord::Cuda => Self::Cuda,
         }
     }
+}
+
+fn psi(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|psi| (0.0..=2.0).contains(psi)).ok_or_else(|| "expected a number from 0 to 2; 1 changes nothing".to_owned())
+}
+
+fn note(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Notes as they go into a card: numbers as numbers.
+fn notes(notes: Vec<(String, String)>) -> Map<String, Value> {
+    notes.into_iter().map(|(key, value)| (key, value.parse::<u64>().map_or(Value::String(value), Value::from))).collect()
 }
 
 fn main() -> ExitCode {
@@ -239,9 +400,15 @@ fn run(command: Command, cuda_error: Option<String>, stop: &Arc<AtomicBool>) -> 
             options.time_budget = time_budget.unwrap_or(options.time_budget);
             train::train(&Job { options, seed, photos, digest, out }, &mut say, stop)
         }
-        Command::Generate { checkpoint, seed, count, out, grid, device, threads } => {
-            set_threads(threads);
-            say(&generate::generate(&Order { checkpoint, seed, count, out, grid, device: device.into() })?);
+        Command::Generate { generator, seed, count, best_of, truncation, out, npz, grid, nearest_in, rows } => {
+            let target = match (npz, out) {
+                (Some(npz), _) => Target::Npz(npz),
+                (None, out) => Target::Folder(out.expect("clap asks for one of the two")),
+            };
+            let album = nearest_in.map(|dataset| (dataset, rows));
+            let order = Order { chosen: generator.chosen(), seed, count, best_of, truncation, target, grid, album };
+            let done = generate::generate(&order, &mut say)?;
+            say(&done);
             Ok(())
         }
         Command::Evaluate { photos, checkpoint, pictures, seed, count, cache, device, threads } => {
@@ -252,6 +419,30 @@ fn run(command: Command, cuda_error: Option<String>, stop: &Arc<AtomicBool>) -> 
                 (None, None) => unreachable!("one of the two is asked for"),
             };
             say(&evaluate::evaluate(&evaluate::Order { photos, of, count, cache, device: device.into() })?);
+            Ok(())
+        }
+        Command::Interpolate { generator, seeds, frames, closed, truncation, fps, out } => {
+            let per_second = fps;
+            let way = Way { chosen: generator.chosen(), seeds, frames, closed, truncation, per_second, out };
+            say(&interpolate::interpolate(&way)?);
+            Ok(())
+        }
+        Command::Export { generator, to: format, out, note } => {
+            say(&export::export(&Export { chosen: generator.chosen(), format, out, notes: notes(note) })?);
+            Ok(())
+        }
+        Command::Import { file, out, note } => {
+            say(&import::import(&file, &out, notes(note))?);
+            Ok(())
+        }
+        Command::Features { generator, seed, maps, out } => {
+            say(&look::features(&Features { chosen: generator.chosen(), seed, maps, out })?);
+            Ok(())
+        }
+        Command::ExplainConv { generator, seed, layer, inputs, outputs, fps, out } => {
+            let channels = [usize::from(inputs), usize::from(outputs)];
+            let order = Explain { chosen: generator.chosen(), seed, layer, channels, per_second: fps, out };
+            say(&look::explain(&order)?);
             Ok(())
         }
         Command::Bench { options, side, seconds, threads } => {

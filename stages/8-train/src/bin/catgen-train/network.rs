@@ -20,10 +20,8 @@ mod r3gan;
 use catgen_train::{Preset, TrainOptions};
 use tch::{Device, Kind, Tensor};
 
-pub(crate) use self::layer::Layer;
-#[cfg_attr(not(test), expect(unused_imports, reason = "for those who look into a network: feature maps, export"))]
-pub(crate) use self::layer::Op;
 use self::layer::{Init, Plan, Slot};
+pub(crate) use self::layer::{Layer, Op, smoothing};
 use crate::rng::{self, Purpose};
 
 /// How a network is used.
@@ -174,19 +172,16 @@ impl Network {
     }
 
     /// The layers, in order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those who look into a network: feature maps, export"))]
     pub(crate) fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
     /// The parameter `at`, as the layers' tables number them: a view in its shape.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those who look into a network: feature maps, export"))]
     pub(crate) fn parameter(&self, at: usize) -> &Tensor {
         &self.exact[at]
     }
 
     /// The running statistic `at`, as the layers' tables number them: [C].
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those who look into a network: feature maps, export"))]
     pub(crate) fn statistic(&self, at: usize) -> &Tensor {
         &self.statistics[at].1
     }

@@ -4,6 +4,9 @@
 //! options.json      what it was asked to do, and on what
 //! reals.png         real pictures, for comparison
 //! samples/          epoch-0000.png is before the first step, then one a epoch, always of the same latents
+//! samples/raw/      the same of the generator without averaging, where there is an average
+//! reel.gif          all grids, one after the other; made at the end
+//! events.out.tfevents.0.catgen   curves and pictures for TensorBoard
 //! stats.jsonl       one line an epoch; equal for equal trainings, however often interrupted. Of epochs that were measured with
 //!                   `evaluation`, how good the pictures are, and `logits`, what the discriminator thinks of photos
 //! features/         numbers that describe the photos: can be deleted
@@ -64,7 +67,7 @@ impl Folder {
     /// Makes the folder, and waits until no other trainer writes into it: one whose engine died may still be saving.
     pub(crate) fn claim(root: &Path) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::file("write to", root, &error);
-        for part in ["samples", "checkpoints"] {
+        for part in ["samples/raw", "checkpoints"] {
             fs::create_dir_all(root.join(part)).map_err(failed)?;
         }
         let lock = OpenOptions::new().create(true).append(true).open(root.join(".lock")).map_err(failed)?;

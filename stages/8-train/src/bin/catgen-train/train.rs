@@ -22,6 +22,7 @@ use crate::{
     grid,
     players::{Players, Sums},
     record::{self, Folder},
+    showcase::Showcase,
 };
 
 /// How often the losses are read while an epoch runs: each time the host waits for the device.
@@ -74,6 +75,7 @@ pub(crate) fn train(job: &Job, say: &mut dyn FnMut(&Event), stop: &AtomicBool) -
         None => players.begin(job.seed),
     }
     say(&session.start(resumed.is_some()));
+    session.showcase.rewind(session.step);
     session.prepare_folder(&players)?;
     drop(resumed);
 
@@ -84,6 +86,9 @@ pub(crate) fn train(job: &Job, say: &mut dyn FnMut(&Event), stop: &AtomicBool) -
             Err(Failure::Trouble { message }) => session.take_back(&message, &mut players, say)?,
             Err(failure) => return Err(failure),
         }
+    }
+    if session.step == plan.steps {
+        session.showcase.reel(session.step > session.earlier.0);
     }
     say(&session.done());
     Ok(())
@@ -198,6 +203,7 @@ impl Session<'_> {
         // one as before, runs into the same trouble, and is taken back the same way.
         checkpoint::take_back(&folder, self.step).map_err(|error| self.cannot_write(&error))?;
         say(&self.save(players)?);
+        self.showcase.rewind(self.step);
         self.rewind_stats().map_err(|error| self.cannot_write(&error))
     }
 }
@@ -233,6 +239,7 @@ struct Session<'a> {
     last: Option<Measures>,
     /// The checkpoint to go back to.
     best: Option<Best>,
+    showcase: Showcase,
     begun: Instant,
     /// Judges the pictures, if anything does.
     evaluator: Option<Evaluator>,
@@ -241,9 +248,9 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(job: &'a Job, options: TrainOptions, data: &'a Dataset, plan: Plan, folder: &'a Folder, device: Device) -> Self {
         let latents = grid::latents(job.seed, options.samples, options.latent, device); // [samples, Z]
-        let begun = Instant::now();
+        let (showcase, begun) = (Showcase::new(&job.out), Instant::now());
         let (step, earlier, saved, last, best, evaluator) = (0, (0, 0.0), None, None, None, None);
-        Self { job, options, data, plan, folder, device, latents, step, earlier, saved, last, best, begun, evaluator }
+        Self { job, options, data, plan, folder, device, latents, step, earlier, saved, last, best, showcase, begun, evaluator }
     }
 
     /// Goes on where a checkpoint stopped, if it is one of this training.
@@ -327,16 +334,22 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Draws the grid of samples after so many epochs, and says where it is.
-    fn draw_grid(&self, epochs: u64, players: &Players) -> io::Result<String> {
+    /// Draws the grid of samples after so many epochs with the averaged generator, and with the one that is still moving beside it.
+    fn draw_grid(&self, epochs: u64, players: &Players) -> io::Result<(String, Tensor)> {
         let name = format!("samples/epoch-{epochs:04}.png");
-        grid::write(&self.folder.path(&name), &grid::sheet(&grid::draw(players.best_generator(), &self.latents)))?;
-        Ok(name)
+        let pictures = grid::draw(players.best_generator(), &self.latents); // [samples, 3, S, S]
+        grid::write(&self.folder.path(&name), &grid::sheet(&pictures))?;
+        if players.average.is_some() {
+            let raw = grid::draw(&players.g.network, &self.latents); // [samples, 3, S, S]
+            grid::write(&self.folder.path(&format!("samples/raw/epoch-{epochs:04}.png")), &grid::sheet(&raw))?;
+        }
+        Ok((name, pictures))
     }
 
     /// Draws the grid and writes the lines of an epoch that has ended.
     fn end_epoch(&mut self, measures: &Measures, seconds: f64, players: &Players, measured: Option<Measured>) -> Result<Event, Failure> {
-        let grid = self.draw_grid(measures.epoch, players).map_err(|error| self.cannot_write(&error))?;
+        let (grid, pictures) = self.draw_grid(measures.epoch, players).map_err(|error| self.cannot_write(&error))?;
+        self.showcase.epoch(measures, &pictures, measured.as_ref());
         self.folder.add_epoch(measures, seconds, measured).map_err(|error| self.cannot_write(&error))?;
         self.last = Some(measures.clone());
         Ok(Event::Epoch { measures: measures.clone(), seconds, grid })

@@ -12,7 +12,6 @@ const CHANNELS_LAST: bool = true;
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
     /// The first part of its parameters' names: `main.0`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those who look into a network: feature maps, export"))]
     pub(crate) name: String,
     pub(crate) op: Op,
 }
@@ -133,8 +132,9 @@ impl Op {
         let batch = || x.size()[0];
         let optional = |at: &Option<usize>| at.map(|at| &parameters[at]);
         match self {
-            Self::ToMap => x.view([batch(), -1, 1, 1]),
-            Self::Unflatten { channels, side } => x.view([batch(), *side, *side, *channels]).permute([0, 3, 1, 2]),
+            // No batch size in what follows: a traced program would keep it.
+            Self::ToMap => x.unsqueeze(-1).unsqueeze(-1),
+            Self::Unflatten { channels, side } => x.view([-1, *side, *side, *channels]).permute([0, 3, 1, 2]),
             Self::Flatten => x.permute([0, 2, 3, 1]).reshape([batch(), -1]),
             Self::Logits => x.view([-1]),
             Self::Dense { weight, bias } => x.linear(&parameters[*weight], optional(bias)),
@@ -183,7 +183,7 @@ impl Op {
             Self::LeakyRelu { slope } => shim::leaky_relu(x, *slope),
             Self::Tanh => x.tanh(),
             Self::Dropout { rate } => x.dropout(*rate, mode != Mode::Eval),
-            Self::Basis { maps } => x.view([batch(), -1, 1, 1]) * &parameters[*maps],
+            Self::Basis { maps } => x.unsqueeze(-1).unsqueeze(-1) * &parameters[*maps],
             Self::Enlarge { channels } => x.conv_transpose2d(&smoothing(*channels, 0.25, x), None::<&Tensor>, 2, 1, 0, *channels, 1),
             Self::Reduce { channels } => x.conv2d(&smoothing(*channels, 0.125, x), None::<&Tensor>, 2, 1, 1, *channels),
             Self::Residual(layers) => {
@@ -230,7 +230,7 @@ impl Products {
 
 /// [1, 3, 3, 1] · `scale` along rows and columns, once for each channel: [C, 1, 4, 4]. Made where it is used: nothing may be copied to a
 /// GPU while its graph is recorded.
-fn smoothing(channels: i64, scale: f64, like: &Tensor) -> Tensor {
+pub(crate) fn smoothing(channels: i64, scale: f64, like: &Tensor) -> Tensor {
     let places = Tensor::arange(4, (Kind::Float, like.device()));
     let line = ((places * 2.0 - 3.0).abs() - 4.0) * -scale; // [4]
     line.outer(&line).view([1, 1, 4, 4]).repeat([channels, 1, 1, 1]).to_kind(like.kind())
