@@ -43,7 +43,7 @@ impl Bench {
         let row = |file: &str, row: usize| {
             format!(
                 r#"{{"file":"{file}","row":{row},"item":"i","photo":"{file} {row}.jpg","plain":{}}}"#,
-                file != "train.npy" || row % 2 == 0
+                file != "train.npy" || row.is_multiple_of(2)
             )
         };
         let lines: Vec<String> = (0..200).map(|at| row("train.npy", at)).chain((0..30).map(|at| row("held_out.npy", at))).collect();

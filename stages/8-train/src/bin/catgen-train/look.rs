@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use catgen_picture::{Picture, Rgb, RgbImage};
@@ -258,7 +258,7 @@ fn loudest(input: &Maps, weights: &[f32], most: usize) -> Vec<usize> {
     channels.into_iter().take(most.max(1)).map(|(_, channel)| channel).collect()
 }
 
-fn write_sheet(path: &PathBuf, sheet: &Picture) -> Result<(), Failure> {
+fn write_sheet(path: &Path, sheet: &Picture) -> Result<(), Failure> {
     grid::write(path, sheet).map_err(|error| Failure::file("write", path, &error))
 }
 
