@@ -117,17 +117,6 @@ impl Store {
         tempfile::tempdir_in(&tmp).map_err(Error::io("create a folder in", tmp))
     }
 
-    /// Writes a manifest and answers its digest.
-    ///
-    /// # Errors
-    /// The file system's.
-    pub fn put_manifest(&self, manifest: &Manifest) -> Result<Digest> {
-        let bytes = manifest.to_bytes();
-        let digest = Digest::of(&bytes);
-        self.put_manifest_bytes(&digest, &bytes)?;
-        Ok(digest)
-    }
-
     /// Writes the bytes of a manifest, whose digest is `digest`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Hit or miss, and why: what `plan`, `run`, `status` and `why` all ask, so that they cannot disagree.
 
-use catgen_api::{Digest, Item, KeyInput, Shape};
+use catgen_api::{Digest, Item, KeyInput, ManifestId, Shape};
 use rayon::prelude::*;
 
 use crate::{
@@ -84,17 +84,17 @@ pub fn whole(project: &Project, stage: usize, input: &Digest) -> Result<(ActionK
     Ok((key, known))
 }
 
-/// Whether the stage, reading the manifest `input`, has anything to do; for a stage with a folder, `view` and its `damage`.
+/// Whether the stage, reading the items of the manifest `input`, has anything to do; for a stage with a folder, `view` and its `damage`.
 ///
 /// # Errors
 /// The stage could not be built.
-pub fn freshness(project: &Project, stage: usize, input: &Digest, view: Option<(&View, &Damage)>) -> Result<Freshness> {
+pub fn freshness(project: &Project, stage: usize, input: &ManifestId, view: Option<(&View, &Damage)>) -> Result<Freshness> {
     let name = &project.pipeline.stages[stage].name;
     let Some(state) = project.states.get(name) else { return Ok(Freshness::Pending) };
     if let Some(difference) = parameters_changed(project, stage, state)? {
         return Ok(Freshness::Stale(difference));
     }
-    if state.input != *input {
+    if !state.has_read(input) {
         return Ok(Freshness::Stale("the pictures it reads changed".to_owned()));
     }
     if let Some((view, damage)) = view {

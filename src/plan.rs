@@ -6,7 +6,7 @@
 
 use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
-use catgen_api::{Digest, Item, Manifest, Rejection, Shape};
+use catgen_api::{Item, Manifest, ManifestId, Rejection, Shape};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ pub struct PlanLine {
 /// What a stage will have put out, as far as it is known.
 enum Forecast {
     /// All of it.
-    Settled { digest: Digest, count: usize, manifest: OnceCell<Arc<Manifest>> },
+    Settled { id: ManifestId, count: usize, manifest: OnceCell<Arc<Manifest>> },
     /// These items for sure, and so many more per photo once they are made.
     Open { items: Vec<Item>, pending: HashMap<String, usize> },
 }
@@ -171,7 +171,7 @@ impl Planner<'_> {
                 }
                 _ => 0,
             };
-            let same = matches!((&forecast, before), (Forecast::Settled { digest, .. }, Some(before)) if before.output == *digest);
+            let same = matches!((&forecast, before), (Forecast::Settled { id, .. }, Some(before)) if before.output == id.file);
             if same && line.compute == 0 && line.reason.is_none() {
                 line.state = State::Fresh;
             } else if line.reason.is_none() && before.is_some() {
@@ -192,10 +192,10 @@ impl Planner<'_> {
     fn fresh(&mut self, stage: usize, line: &mut PlanLine) -> Result<bool> {
         let declared = &self.project.pipeline.stages[stage];
         let Some(from) = declared.from else { return Ok(false) };
-        let Some(Forecast::Settled { digest, count, .. }) = &self.forecasts[from] else { return Ok(false) };
-        let (digest, count) = (*digest, *count);
+        let Some(Forecast::Settled { id, count, .. }) = &self.forecasts[from] else { return Ok(false) };
+        let (id, count) = (*id, *count);
         let view = self.views[stage].as_ref().map(|(view, damage)| (view, damage));
-        match decide::freshness(self.project, stage, &digest, view)? {
+        match decide::freshness(self.project, stage, &id, view)? {
             Freshness::Fresh => {}
             Freshness::Stale(reason) => {
                 line.reason = Some(reason);
@@ -210,7 +210,7 @@ impl Planner<'_> {
             let files = damage.missing.len() + damage.tampered.len() + damage.foreign.len();
             line.reason = Some(format!("{files} files in its folder are not as they were left and will be restored or moved aside"));
         }
-        self.forecasts[stage] = Some(Forecast::Settled { digest: state.output, count: state.items, manifest: OnceCell::new() });
+        self.forecasts[stage] = Some(Forecast::Settled { id: state.put_out(), count: state.items, manifest: OnceCell::new() });
         Ok(true)
     }
 
@@ -218,8 +218,8 @@ impl Planner<'_> {
     fn input(&self, stage: usize) -> (Arc<Manifest>, HashMap<String, usize>) {
         let from = self.project.pipeline.stages[stage].from.expect("only `original` reads no stage, and it is not asked");
         match self.forecasts[from].as_ref() {
-            Some(Forecast::Settled { digest, manifest, .. }) => {
-                let manifest = manifest.get_or_init(|| Arc::new(self.project.store.manifest(digest).unwrap_or_default()));
+            Some(Forecast::Settled { id, manifest, .. }) => {
+                let manifest = manifest.get_or_init(|| Arc::new(self.project.store.manifest(&id.file).unwrap_or_default()));
                 (Arc::clone(manifest), HashMap::new())
             }
             Some(Forecast::Open { items, pending }) => {
@@ -309,12 +309,16 @@ impl Planner<'_> {
         let (manifest, pending) = self.input(stage);
         let items_in = manifest.items.len() + pending.values().sum::<usize>();
         let from = self.project.pipeline.stages[stage].from.expect("a pack stage reads a stage");
-        if let Some(Forecast::Settled { digest, .. }) = &self.forecasts[from]
-            && let (_, Some(Outcome::Packed { manifest })) = decide::whole(self.project, stage, digest)?
-            && let Some(packed) = self.project.store.manifest(&manifest)
+        if let Some(Forecast::Settled { id, .. }) = &self.forecasts[from]
+            && let (_, Some(Outcome::Packed { manifest: file })) = decide::whole(self.project, stage, &id.items)?
+            && let Some(packed) = self.project.store.manifest(&file)
         {
             let count = packed.items.len();
-            self.forecasts[stage] = Some(Forecast::Settled { digest: manifest, count, manifest: OnceCell::from(Arc::new(packed)) });
+            self.forecasts[stage] = Some(Forecast::Settled {
+                id: ManifestId { file, items: packed.encode().1.items },
+                count,
+                manifest: OnceCell::from(Arc::new(packed)),
+            });
             return Ok(Counted { reuse: items_in, exact: true, ..Counted::default() });
         }
         if line.state == State::Stale {
@@ -326,8 +330,8 @@ impl Planner<'_> {
 
     fn train(&mut self, stage: usize, line: &mut PlanLine) -> Result<()> {
         let from = self.project.pipeline.stages[stage].from.expect("a training reads a stage");
-        if let Some(Forecast::Settled { digest, .. }) = &self.forecasts[from]
-            && decide::freshness(self.project, stage, digest, None)? == Freshness::Fresh
+        if let Some(Forecast::Settled { id, .. }) = &self.forecasts[from]
+            && decide::freshness(self.project, stage, id, None)? == Freshness::Fresh
             && train::last_folder(self.project, stage).is_some()
         {
             (line.state, line.reuse) = (State::Fresh, 1);
@@ -363,5 +367,5 @@ fn settle(counted: Counted) -> Forecast {
         return Forecast::Open { items: counted.items, pending: counted.pending };
     }
     let manifest = items::manifest_of(counted.items, counted.rejections);
-    Forecast::Settled { digest: manifest.digest(), count: manifest.items.len(), manifest: OnceCell::from(Arc::new(manifest)) }
+    Forecast::Settled { id: manifest.encode().1, count: manifest.items.len(), manifest: OnceCell::from(Arc::new(manifest)) }
 }

@@ -5,6 +5,7 @@
 //! manifest written, folder brought up to date, state noted, in that order.
 
 mod batch;
+mod carry;
 pub(crate) mod items;
 pub(crate) mod names;
 mod originals;
@@ -22,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use catgen_api::{Digest, Item, Manifest, Rejection, Shape, is_failure};
+use catgen_api::{Item, Manifest, ManifestId, Rejection, Shape, is_failure};
 pub(crate) use originals::Originals;
 pub(crate) use pictures::{Lazy, caught, picture_of};
 
@@ -84,7 +85,7 @@ pub(crate) struct Run<'a> {
 /// What a finished stage put out; the manifest is read only if somebody asks for it.
 #[derive(Debug)]
 pub(crate) struct Shelved {
-    pub(crate) digest: Digest,
+    pub(crate) id: ManifestId,
     pub(crate) items: usize,
     manifest: OnceLock<Arc<Manifest>>,
 }
@@ -92,7 +93,7 @@ pub(crate) struct Shelved {
 /// What became of one stage.
 pub(crate) struct Product {
     pub(crate) stage: usize,
-    pub(crate) input: Digest,
+    pub(crate) input: ManifestId,
     pub(crate) items_in: usize,
     pub(crate) made: Made,
     /// Work, all threads together.
@@ -106,9 +107,23 @@ pub(crate) enum Made {
     /// Nothing, and nobody looked whether there was something to do: `--from` a later stage.
     NotAsked,
     /// A manifest, with the counts of items computed and reused.
-    Manifest { manifest: Manifest, computed: usize, reused: usize },
+    Manifest { listed: Listed, computed: usize, reused: usize },
     /// A training in this folder, relative to the workspace.
     Training { folder: String, computed: bool },
+}
+
+/// A new manifest with the bytes of its file, which are made once.
+pub(crate) struct Listed {
+    pub(crate) manifest: Manifest,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) id: ManifestId,
+}
+
+impl From<Manifest> for Listed {
+    fn from(manifest: Manifest) -> Self {
+        let (bytes, id) = manifest.encode();
+        Self { manifest, bytes, id }
+    }
 }
 
 /// Runs the pipeline.
@@ -239,7 +254,8 @@ impl Run<'_> {
         })?;
         let from = self.project.pipeline.stages[stage].from;
         let items_in = from.map_or(state.items + state.rejections, |from| self.shelved(from).items);
-        Ok(Product { stage, input: state.input, items_in, made: Made::NotAsked, busy: Duration::ZERO })
+        let input = ManifestId { file: state.input, items: state.input_items.unwrap_or(state.input) };
+        Ok(Product { stage, input, items_in, made: Made::NotAsked, busy: Duration::ZERO })
     }
 
     /// The manifest of a finished stage.
@@ -249,7 +265,7 @@ impl Run<'_> {
             return Ok(Arc::clone(manifest));
         }
         let lost = || Error::Lost { what: format!("the list of what {} put out is gone", self.project.pipeline.stages[stage].name) };
-        let manifest = self.project.store.manifest(&shelved.digest).ok_or_else(lost)?;
+        let manifest = self.project.store.manifest(&shelved.id.file).ok_or_else(lost)?;
         Ok(Arc::clone(shelved.manifest.get_or_init(|| Arc::new(manifest))))
     }
 
@@ -260,7 +276,7 @@ impl Run<'_> {
     /// Puts on the shelf what a stage put out when it was last finished.
     pub(crate) fn shelve_as_it_was(&mut self, stage: usize) {
         let state = self.project.states.get(&self.project.pipeline.stages[stage].name).expect("only a stage with a state is as it was");
-        self.shelf[stage] = Some(Shelved { digest: state.output, items: state.items, manifest: OnceLock::new() });
+        self.shelf[stage] = Some(Shelved { id: state.put_out(), items: state.items, manifest: OnceLock::new() });
     }
 
     /// The stage that `stage` reads.
@@ -268,7 +284,7 @@ impl Run<'_> {
         self.project.pipeline.stages[stage].from.expect("only `original` reads no stage, and it is not asked")
     }
 
-    pub(crate) fn freshness(&self, stage: usize, input: &Digest) -> Result<Freshness> {
+    pub(crate) fn freshness(&self, stage: usize, input: &ManifestId) -> Result<Freshness> {
         decide::freshness(self.project, stage, input, self.views[stage].as_ref().map(|(view, damage)| (view, damage)))
     }
 }

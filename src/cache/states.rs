@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-use catgen_api::Digest;
+use catgen_api::{Digest, ManifestId};
 use serde::{Deserialize, Serialize};
 
 use super::write_whole;
@@ -15,8 +15,14 @@ pub struct State {
     pub components: Components,
     /// The digest of the manifest it read; for `original`, of nothing.
     pub input: Digest,
+    /// The digest of that manifest's items; none where an older program wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_items: Option<Digest>,
     /// The digest of the manifest it put out; for training, of its folder's name.
     pub output: Digest,
+    /// The digest of that manifest's items; none where an older program wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_items: Option<Digest>,
     /// How many items it put out.
     pub items: usize,
     /// How many it rejected.
@@ -29,6 +35,21 @@ pub struct State {
     /// Seconds of work per item computed, from the last time any was: what `plan` estimates with.
     #[serde(default)]
     pub seconds_per_item: f64,
+}
+
+impl State {
+    /// Whether the items that it read are those of this manifest.
+    pub fn has_read(&self, manifest: &ManifestId) -> bool {
+        match self.input_items {
+            Some(items) => items == manifest.items,
+            None => self.input == manifest.file,
+        }
+    }
+
+    /// What the manifest is known by that it put out.
+    pub fn put_out(&self) -> ManifestId {
+        ManifestId { file: self.output, items: self.output_items.unwrap_or(self.output) }
+    }
 }
 
 /// The states of all stages by name.

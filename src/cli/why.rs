@@ -132,7 +132,7 @@ fn reads_others(project: &Project, at: usize) -> Option<String> {
     let from = &project.pipeline.stages[stage.from?].name;
     match project.states.get(from) {
         None => Some(format!("{} reads {from} now, which never ran", stage.name)),
-        Some(read) if read.output != state.input => Some(format!("{} reads other pictures than before", stage.name)),
+        Some(read) if !state.has_read(&read.put_out()) => Some(format!("{} reads other pictures than before", stage.name)),
         Some(_) => None,
     }
 }

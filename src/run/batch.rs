@@ -30,7 +30,7 @@ struct Missing<'a> {
 
 pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let from = run.from(stage);
-    let (input, items_in) = (run.shelved(from).digest, run.shelved(from).items);
+    let (input, items_in) = (run.shelved(from).id, run.shelved(from).items);
     if run.freshness(stage, &input)? == Freshness::Fresh {
         run.shelve_as_it_was(stage);
         return Ok(Product { stage, input, items_in, made: Made::Nothing, busy: Default::default() });
@@ -63,7 +63,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
         }
     }
     let made = items::manifest_of(out.items, out.rejections);
-    Ok(Product { stage, input, items_in, made: Made::Manifest { manifest: made, computed, reused }, busy: began.elapsed() })
+    Ok(Product { stage, input, items_in, made: Made::Manifest { listed: made.into(), computed, reused }, busy: began.elapsed() })
 }
 
 /// Adds what became of one item; answers how many items that makes.

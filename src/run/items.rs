@@ -1,7 +1,7 @@
 //! Running item stages: a group of them as one tree, one photo per task, pictures handed on in memory.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -9,18 +9,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catgen_api::{Digest, Input, Item, Manifest, Picture, Rejection, Verdict};
+use catgen_api::{Digest, Input, Item, Manifest, ManifestId, Picture, Rejection, Verdict};
 use rayon::prelude::*;
 
 use super::{
-    Lazy, Made, Originals, Product, Run,
+    Lazy, Listed, Made, Originals, Product, Run,
+    carry::{self, Before},
     names::{follow, make_unique, stems},
+    photo_counts,
     pictures::{Again, caught},
     settle::{self, rejection_of},
 };
 use crate::{
     Error, Project,
-    cache::actions::Outcome,
+    cache::actions::{Outcome, Stored},
     decide::{self, Freshness},
     error::Result,
     progress::Report,
@@ -34,6 +36,10 @@ struct Branch {
     on_the_way: bool,
     /// Branches that read this one.
     children: Vec<usize>,
+    /// What it made when it was last finished, if it would make the same again.
+    before: Option<Before>,
+    /// Whether that holds for all branches after it, too: then what was made of a photo can be taken over whole.
+    carries: bool,
     bin: Mutex<Bin>,
     busy: AtomicU64,
 }
@@ -60,9 +66,9 @@ pub(super) fn run(run: &mut Run<'_>, group: &[usize]) -> Result<Vec<Product>> {
     let mut stale: Vec<usize> = Vec::new();
     for &stage in group {
         let from = run.from(stage);
-        let fresh = !stale.contains(&from) && run.freshness(stage, &run.shelved(from).digest)? == Freshness::Fresh;
+        let fresh = !stale.contains(&from) && run.freshness(stage, &run.shelved(from).id)? == Freshness::Fresh;
         if fresh {
-            let (input, items_in) = (run.shelved(from).digest, run.shelved(from).items);
+            let (input, items_in) = (run.shelved(from).id, run.shelved(from).items);
             run.shelve_as_it_was(stage);
             products.push(Product { stage, input, items_in, made: Made::Nothing, busy: Duration::ZERO });
         } else {
@@ -93,10 +99,12 @@ fn on_the_way(run: &Run<'_>, stale: &[usize]) -> Vec<usize> {
 /// Works through everything that the stale stages have to do.
 fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
     let on_the_way = on_the_way(run, stale);
-    let branch =
-        |stage: usize, on_the_way| Branch { stage, on_the_way, children: Vec::new(), bin: Mutex::default(), busy: AtomicU64::new(0) };
-    let mut branches: Vec<Branch> = on_the_way.iter().map(|&stage| branch(stage, true)).collect();
-    branches.extend(stale.iter().map(|&stage| branch(stage, false)));
+    let branch = |stage: usize, on_the_way| {
+        let (bin, busy) = (Mutex::default(), AtomicU64::new(0));
+        Ok(Branch { stage, on_the_way, children: Vec::new(), before: Before::of(run, stage)?, carries: false, bin, busy })
+    };
+    let stages = on_the_way.iter().map(|&stage| branch(stage, true)).chain(stale.iter().map(|&stage| branch(stage, false)));
+    let mut branches: Vec<Branch> = stages.collect::<Result<_>>()?;
     // Stages outside the group, or fresh ones inside it, whose manifests the tasks begin with.
     let mut roots: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for at in 0..branches.len() {
@@ -106,9 +114,17 @@ fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
             None => roots.entry(from).or_default().push(at),
         }
     }
+    for at in (0..branches.len()).rev() {
+        // Those after it stand after it in the list.
+        let follows = |child: &usize| {
+            let outputs = [&branches[at], &branches[*child]].map(|branch| branch.before.as_ref());
+            branches[*child].carries && matches!(outputs, [Some(before), Some(after)] if after.input == before.output)
+        };
+        branches[at].carries = branches[at].before.is_some() && branches[at].children.iter().all(follows);
+    }
     let wave = Wave { project: run.project, originals: &run.originals, branches };
     let inputs: Vec<_> = roots.iter().map(|(from, readers)| Ok((run.manifest(*from)?, readers))).collect::<Result<_>>()?;
-    let tasks: Vec<Task<'_>> = inputs.iter().flat_map(|(manifest, readers)| tasks(manifest, readers)).collect();
+    let tasks: Vec<Task<'_>> = inputs.iter().flat_map(|(manifest, readers)| wave.tasks(manifest, readers)).collect();
     let names: Vec<_> = stale.iter().map(|stage| run.project.pipeline.stages[*stage].name.as_str()).collect();
     run.progress.report(Report::Begin { stages: &names, items: tasks.iter().map(|task| task.items.len()).sum() });
     // One task at a time from the front: neighbours in the folder are mostly neighbours on the disk.
@@ -116,10 +132,10 @@ fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
         if run.progress.stop_requested() {
             return Err(Error::Stopped);
         }
-        let lazy = Lazy::file(wave.project, wave.originals, task.items[0].0.digest);
-        for (item, stem) in &task.items {
-            for &reader in task.readers {
-                wave.descend(reader, item, stem, &lazy)?;
+        let lazy = Lazy::file(wave.project, wave.originals, task.items[0].item.digest);
+        for Queued { item, stem, way, readers } in &task.items {
+            for &reader in readers {
+                wave.descend(reader, item, stem, *way, &lazy)?;
             }
             run.progress.report(Report::Advance(1));
         }
@@ -130,32 +146,81 @@ fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
             code.rest();
         }
     }
-    let inputs: HashMap<usize, Digest> = roots.keys().map(|from| (*from, run.shelved(*from).digest)).collect();
+    let inputs: HashMap<usize, ManifestId> = roots.keys().map(|from| (*from, run.shelved(*from).id)).collect();
     Ok(wave.products(run, inputs))
 }
 
 /// Items with the same content: what one thread works through, so that equal content is computed once.
 struct Task<'a> {
-    items: Vec<(&'a Item, String)>,
-    readers: &'a [usize],
+    items: Vec<Queued<'a>>,
 }
 
-fn tasks<'a>(manifest: &'a Manifest, readers: &'a [usize]) -> Vec<Task<'a>> {
-    let mut at: HashMap<Digest, usize> = HashMap::with_capacity(manifest.items.len());
-    let mut tasks: Vec<Task<'a>> = Vec::with_capacity(manifest.items.len());
-    for (item, stem) in manifest.items.iter().zip(stems(&manifest.items)) {
-        let position = *at.entry(item.digest).or_insert_with(|| {
-            tasks.push(Task { items: Vec::new(), readers });
-            tasks.len() - 1
-        });
-        tasks[position].items.push((item, stem));
-    }
-    tasks
+/// An item for the branches that have to look at it.
+struct Queued<'a> {
+    item: &'a Item,
+    stem: String,
+    way: Way,
+    readers: Vec<usize>,
+}
+
+/// What is known of an item on its way through the stages: whether what comes of it can be found in the list of the last time.
+#[derive(Clone, Copy)]
+struct Way {
+    /// Its photo has no other item there.
+    alone: bool,
+    /// What comes of it is named after nothing but its own name: not after what its file was called, and what else was called so.
+    named: bool,
 }
 
 impl Wave<'_> {
+    /// What is to be looked at of a manifest by the branches that read it; what need not be is taken over at once.
+    fn tasks<'a>(&self, manifest: &'a Manifest, readers: &[usize]) -> Vec<Task<'a>> {
+        let counts = photo_counts(&manifest.items);
+        let carried: Vec<(usize, HashSet<&str>)> =
+            readers.iter().map(|&reader| (reader, self.carry_unchanged(reader, manifest, &counts))).collect();
+        let mut at: HashMap<Digest, usize> = HashMap::new();
+        let mut tasks: Vec<Task<'a>> = Vec::new();
+        for (item, stem) in manifest.items.iter().zip(stems(&manifest.items)) {
+            let photo = item.photo.path.as_str();
+            let readers: Vec<usize> = carried.iter().filter(|(_, carried)| !carried.contains(photo)).map(|(reader, _)| *reader).collect();
+            if readers.is_empty() {
+                continue;
+            }
+            let position = *at.entry(item.digest).or_insert_with(|| {
+                tasks.push(Task { items: Vec::new() });
+                tasks.len() - 1
+            });
+            tasks[position].items.push(Queued { item, stem, way: Way { alone: counts[photo] == 1, named: false }, readers });
+        }
+        tasks
+    }
+
+    /// Takes over what a branch and those after it made of photos whose items are as they were; answers which those are.
+    fn carry_unchanged<'a>(&self, reader: usize, manifest: &'a Manifest, counts: &HashMap<&str, usize>) -> HashSet<&'a str> {
+        let Some(before) = self.branches[reader].before.as_ref().filter(|_| self.branches[reader].carries) else { return HashSet::new() };
+        let Some(read) = self.project.store.manifest(&before.input) else { return HashSet::new() };
+        let photos = carry::unchanged(&read, manifest);
+        photos.iter().for_each(|photo| self.carry(reader, photo, counts[photo]));
+        photos
+    }
+
+    /// Takes over what a branch and those after it made of one photo, which has so many items in front of it.
+    fn carry(&self, at: usize, photo: &str, items_in: usize) {
+        let branch = &self.branches[at];
+        let Some(before) = &branch.before else { return };
+        let made = before.take(photo);
+        let count = made.items.len();
+        branch.note(|bin| {
+            bin.items_in += items_in;
+            bin.reused += count + made.rejections.len();
+            bin.items.extend(made.items);
+            bin.rejections.extend(made.rejections);
+        });
+        branch.children.iter().for_each(|child| self.carry(*child, photo, count));
+    }
+
     /// One item through one stage, and what comes of it through the stages after that.
-    fn descend(&self, at: usize, item: &Item, stem: &str, lazy: &Lazy<'_>) -> Result<()> {
+    fn descend(&self, at: usize, item: &Item, stem: &str, way: Way, lazy: &Lazy<'_>) -> Result<()> {
         let branch = &self.branches[at];
         let decide::Asked { key, inputs, known } = decide::item(self.project, branch.stage, item)?;
         let was_known = known.is_some();
@@ -183,6 +248,20 @@ impl Wave<'_> {
             return Ok(());
         }
         branch.count(was_known, made.len(), |bin| bin.items.extend(made.iter().map(|(item, _)| item.clone())));
+        // Though it was asked, it may have come out as it was: then those after it need not be.
+        let photo = item.photo.path.as_str();
+        let named = |output: &Stored| way.named || !output.same;
+        let is_traced = way.alone && outputs.iter().all(named);
+        let is_as_it_was = |child: &usize| {
+            let [before, after] = [branch, &self.branches[*child]].map(|branch| branch.before.as_ref());
+            matches!((before, after), (Some(before), Some(after))
+                if is_traced && self.branches[*child].carries && after.input == before.output && before.is(photo, &made))
+        };
+        let (carried, asked): (Vec<usize>, Vec<usize>) = branch.children.iter().partition(|child| is_as_it_was(child));
+        carried.iter().for_each(|child| self.carry(*child, photo, made.len()));
+        if asked.is_empty() {
+            return Ok(());
+        }
         pictures.resize_with(made.len(), || None);
         let again = Again::new(self.project, branch.stage, item, &inputs, lazy, &outputs);
         for (at, ((made, stem), picture)) in made.iter().zip(pictures).enumerate() {
@@ -192,8 +271,9 @@ impl Wave<'_> {
                 None if self.project.pipeline.stages[branch.stage].keeps => Some(Lazy::file(self.project, self.originals, made.digest)),
                 None => Some(Lazy::again(&again, at)),
             };
-            for &child in &branch.children {
-                self.descend(child, made, stem, own.as_ref().unwrap_or(lazy))?;
+            let way = Way { alone: way.alone && outputs.len() == 1, named: named(&outputs[at]) };
+            for &child in &asked {
+                self.descend(child, made, stem, way, own.as_ref().unwrap_or(lazy))?;
             }
         }
         Ok(())
@@ -214,20 +294,18 @@ impl Wave<'_> {
     }
 
     /// What each branch came to, as products with their inputs' digests filled in along the tree.
-    fn products(self, run: &Run<'_>, mut outputs: HashMap<usize, Digest>) -> Vec<Product> {
+    fn products(self, run: &Run<'_>, mut outputs: HashMap<usize, ManifestId>) -> Vec<Product> {
         let mut products = Vec::new();
         for branch in self.branches {
             if branch.on_the_way {
-                outputs.insert(branch.stage, run.shelved(branch.stage).digest);
+                outputs.insert(branch.stage, run.shelved(branch.stage).id);
                 continue;
             }
             let bin = branch.bin.into_inner().expect("no thread panicked while it held this lock");
-            let manifest = manifest_of(bin.items, bin.rejections);
+            let listed = Listed::from(manifest_of(bin.items, bin.rejections));
             let input = outputs[&run.from(branch.stage)];
-            if !branch.children.is_empty() {
-                outputs.insert(branch.stage, manifest.digest());
-            }
-            let made = Made::Manifest { manifest, computed: bin.computed, reused: bin.reused };
+            outputs.insert(branch.stage, listed.id);
+            let made = Made::Manifest { listed, computed: bin.computed, reused: bin.reused };
             let busy = Duration::from_nanos(branch.busy.into_inner());
             products.push(Product { stage: branch.stage, input, items_in: bin.items_in, made, busy });
         }
@@ -236,14 +314,19 @@ impl Wave<'_> {
 }
 
 impl Branch {
+    /// Notes one item that was asked, and so many that came of it.
     fn count(&self, known: bool, items: usize, note: impl FnOnce(&mut Bin)) {
-        if self.on_the_way {
-            return;
+        self.note(|bin| {
+            bin.items_in += 1;
+            *(if known { &mut bin.reused } else { &mut bin.computed }) += items;
+            note(bin);
+        });
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Bin)) {
+        if !self.on_the_way {
+            note(&mut self.bin.lock().expect("no thread panics while it holds this lock"));
         }
-        let mut bin = self.bin.lock().expect("no thread panics while it holds this lock");
-        bin.items_in += 1;
-        *(if known { &mut bin.reused } else { &mut bin.computed }) += items;
-        note(&mut bin);
     }
 }
 

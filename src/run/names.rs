@@ -67,6 +67,12 @@ fn mark(photo: &str) -> String {
     Digest::of(photo.as_bytes()).short()[..6].to_owned()
 }
 
+/// Whether one of these items of a photo got its name because another had it, see [`make_unique`].
+pub(super) fn is_marked(photo: &str, items: &[Item]) -> bool {
+    let end = format!("~{}.png", mark(photo));
+    items.iter().any(|item| item.name.ends_with(&end))
+}
+
 /// Gives every item a name of its own: a tag may turn one photo's name into another's (`a` with tag `1` beside a photo `a_1`), or into that of a folder: those
 /// then carry a mark of their photo.
 pub(super) fn make_unique(items: &mut [Item]) {

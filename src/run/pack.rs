@@ -7,7 +7,7 @@ use std::{
 
 use catgen_api::{Item, Manifest, PackFile, PackedFile, Photo, StageError};
 
-use super::{Lazy, Made, Product, Run};
+use super::{Lazy, Listed, Made, Product, Run};
 use crate::{
     Error,
     cache::actions::Outcome,
@@ -19,21 +19,21 @@ use crate::{
 
 pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let from = run.from(stage);
-    let (input, items_in) = (run.shelved(from).digest, run.shelved(from).items);
+    let (input, items_in) = (run.shelved(from).id, run.shelved(from).items);
     let product = |made, busy| Ok(Product { stage, input, items_in, made, busy });
     if run.freshness(stage, &input)? == Freshness::Fresh {
         return product(Made::Nothing, Default::default());
     }
     let project = &*run.project;
     let name = &project.pipeline.stages[stage].name;
-    let (key, known) = decide::whole(project, stage, &input)?;
+    let (key, known) = decide::whole(project, stage, &input.items)?;
     if let Some(Outcome::Packed { manifest }) = known
         && let Some(manifest) = project.store.manifest(&manifest)
     {
-        return product(Made::Manifest { manifest, computed: 0, reused: items_in }, Default::default());
+        return product(Made::Manifest { listed: manifest.into(), computed: 0, reused: items_in }, Default::default());
     }
     let Built::Pack(code) = &project.node(stage)?.built else {
-        return product(Made::Manifest { manifest: Manifest::default(), computed: 0, reused: 0 }, Default::default());
+        return product(Made::Manifest { listed: Manifest::default().into(), computed: 0, reused: 0 }, Default::default());
     };
     let began = Instant::now();
     let manifest = run.manifest(from)?;
@@ -54,7 +54,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let files = code.pack(&manifest.items, &open, scratch.path(), &done);
     let files = files.map_err(|error| engine_error.into_inner().ok().flatten().unwrap_or_else(|| Error::stage(name, error)))?;
     // Made from all photos, so from no one of them.
-    let all = Arc::new(Photo { path: String::new(), digest: input, size: [0, 0] });
+    let all = Arc::new(Photo { path: String::new(), digest: input.items, size: [0, 0] });
     let mut items = Vec::with_capacity(files.len());
     for PackFile { name, content, facts } in files {
         items.push(match content {
@@ -64,12 +64,13 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
             }
             PackedFile::Written => {
                 let (digest, bytes) = project.store.cas.adopt(&scratch.path().join(&name))?;
-                Item { name, digest, width: 0, height: 0, bytes, photo: Arc::clone(&all), input, facts }
+                Item { name, digest, width: 0, height: 0, bytes, photo: Arc::clone(&all), input: input.items, facts }
             }
         });
     }
     let packed = Manifest::new(items, Vec::new());
-    let digest = project.store.put_manifest(&packed)?;
-    project.actions()?.put(&key, &Outcome::Packed { manifest: digest })?;
-    product(Made::Manifest { manifest: packed, computed: items_in, reused: 0 }, began.elapsed())
+    let packed = Listed::from(packed);
+    project.store.put_manifest_bytes(&packed.id.file, &packed.bytes)?;
+    project.actions()?.put(&key, &Outcome::Packed { manifest: packed.id.file })?;
+    product(Made::Manifest { listed: packed, computed: items_in, reused: 0 }, began.elapsed())
 }

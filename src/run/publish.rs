@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use catgen_api::{Digest, Item, Manifest, Shape};
+use catgen_api::{Digest, Item, Manifest, ManifestId, Shape};
 use rayon::prelude::*;
 
-use super::{Made, Product, Run, Shelved, photo_counts};
+use super::{Listed, Made, Product, Run, Shelved, photo_counts};
 use crate::{
     Error,
     cache::{
@@ -50,14 +50,12 @@ impl Run<'_> {
                 report.reused = if shape == Shape::Item { state.items + state.rejections } else { product.items_in };
                 self.shelve_as_it_was(stage);
                 self.show(stage)?;
-                (state.output, state.folder)
+                (state.put_out(), state.folder)
             }
-            Made::Manifest { manifest, computed, reused } => {
+            Made::Manifest { listed: Listed { manifest, bytes, id }, computed, reused } => {
                 (report.items_out, report.rejected) = (manifest.items.len(), manifest.rejections.len());
                 (report.computed, report.reused) = (computed, reused);
-                let bytes = manifest.to_bytes();
-                let digest = Digest::of(&bytes);
-                let old = before.as_ref().filter(|state| state.output != digest);
+                let old = before.as_ref().filter(|state| state.output != id.file);
                 if computed > 0 || old.is_some() || before.is_none() {
                     self.project.store.cas.sync()?;
                     self.project.actions()?.sync()?;
@@ -67,15 +65,15 @@ impl Run<'_> {
                     let gone = |(photo, count): (&String, &usize)| count.saturating_sub(now.get(photo.as_str()).copied().unwrap_or(0));
                     report.removed = old.iter().map(gone).sum();
                 }
-                self.project.store.put_manifest_bytes(&digest, &bytes)?;
+                self.project.store.put_manifest_bytes(&id.file, &bytes)?;
                 if shape != Shape::Source && !is_lasting(&manifest) {
                     // The next run finds another input than this, and asks again.
-                    input = Digest::of(b"not finished");
+                    input = ManifestId::of(Digest::of(b"not finished"));
                 }
                 let items = manifest.items.len();
-                self.shelf[stage] = Some(Shelved { digest, items, manifest: OnceLock::from(Arc::new(manifest)) });
+                self.shelf[stage] = Some(Shelved { id, items, manifest: OnceLock::from(Arc::new(manifest)) });
                 self.show(stage)?;
-                (digest, None)
+                (id, None)
             }
             Made::Training { folder, computed } => {
                 (report.computed, report.reused) = if computed { (1, 0) } else { (0, 1) };
@@ -83,7 +81,7 @@ impl Run<'_> {
                 if computed {
                     self.project.actions()?.sync()?;
                 }
-                (Digest::of(folder.as_bytes()), Some(folder))
+                (ManifestId::of(Digest::of(folder.as_bytes())), Some(folder))
             }
         };
         // With `--from` a later stage, what it put out was made with what it was made with then.
@@ -94,11 +92,13 @@ impl Run<'_> {
                 (0, before) => before.as_ref().map_or(0.0, |before| before.seconds_per_item),
                 (computed, _) => product.busy.as_secs_f64() / computed as f64,
             };
-            let unchanged = before.as_ref().filter(|before| before.output == output && report.computed == 0);
+            let unchanged = before.as_ref().filter(|before| before.output == output.file && report.computed == 0);
             let state = State {
                 components: made_with.clone(),
-                input,
-                output,
+                input: input.file,
+                input_items: Some(input.items),
+                output: output.file,
+                output_items: Some(output.items),
                 items: report.items_out,
                 rejections: report.rejected,
                 run: unchanged.map_or_else(|| self.record.run.id.clone(), |before| before.run.clone()),
@@ -113,7 +113,7 @@ impl Run<'_> {
         {
             self.progress.report(Report::Warning(format!("{difference}, and {name} is taken as it was: a plain `run` makes it again")));
         }
-        self.record.stage(&report, output, made_with)?;
+        self.record.stage(&report, output.file, made_with)?;
         self.progress.report(Report::Stage(&report));
         Ok(())
     }
@@ -123,7 +123,7 @@ impl Run<'_> {
         let Some((view, damage)) = &self.views[stage] else { return Ok(()) };
         let name = self.project.pipeline.stages[stage].name.clone();
         let note = (!self.project.pipeline.stages[stage].keeps).then(|| note(&name));
-        let digest = note.as_ref().map_or(self.shelved(stage).digest, |note| Digest::of(note.as_bytes()));
+        let digest = note.as_ref().map_or(self.shelved(stage).id.file, |note| Digest::of(note.as_bytes()));
         if view.shows(&digest) && damage.is_none() {
             return Ok(());
         }

@@ -24,7 +24,7 @@ pub(crate) type Known = std::result::Result<Facts, Reason>;
 
 pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let from = run.from(stage);
-    let input = run.shelved(from).digest;
+    let input = run.shelved(from).id;
     let items_in = run.shelved(from).items;
     if run.freshness(stage, &input)? == Freshness::Fresh {
         return Ok(Product { stage, input, items_in, made: Made::Nothing, busy: Duration::ZERO });
@@ -76,7 +76,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let began = Instant::now();
     let decided = decide_all(name, code, &manifest.items, &known)?;
     let busy = Duration::from_nanos(busy.into_inner()) + began.elapsed();
-    let made = Made::Manifest { manifest: decided, computed: count, reused: items_in - count };
+    let made = Made::Manifest { listed: decided.into(), computed: count, reused: items_in - count };
     Ok(Product { stage, input, items_in, made, busy })
 }
 

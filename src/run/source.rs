@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, time::Instant};
 
-use catgen_api::{Digest, Facts, Item, Manifest, Photo, Reason, Rejection};
+use catgen_api::{Digest, Facts, Item, Manifest, ManifestId, Photo, Reason, Rejection};
 use catgen_original::Found;
 use rayon::prelude::*;
 
@@ -59,8 +59,8 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     }
     run.originals = scan.originals;
     let (computed, reused) = (scan.computed, files - scan.computed);
-    let made = Made::Manifest { manifest: scan.manifest, computed, reused };
-    Ok(Product { stage, input: Digest::of(b""), items_in: files, made, busy: began.elapsed() })
+    let made = Made::Manifest { listed: scan.manifest.into(), computed, reused };
+    Ok(Product { stage, input: ManifestId::of(Digest::of(b"")), items_in: files, made, busy: began.elapsed() })
 }
 
 /// The folder of the photos.

@@ -59,7 +59,7 @@ impl Dataset {
 pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let from = run.from(stage);
     let name = run.project.pipeline.stages[stage].name.clone();
-    let (input, items_in) = (run.shelved(from).digest, run.shelved(from).items);
+    let (input, items_in) = (run.shelved(from).id, run.shelved(from).items);
     let product = |folder: String, computed, busy| Product { stage, input, items_in, made: Made::Training { folder, computed }, busy };
     // The short way first: it needs neither the list of what was packed nor the action log.
     if !run.options.train_again

@@ -375,3 +375,135 @@ fn plan_says_what_run_then_does_over_random_edits() {
         assert!(bench.plan(&[&set]).iter().all(|line| line.state == State::Fresh && line.compute == 0 && line.remove == 0), "step {step}");
     }
 }
+
+/// Photos → one per red value → a person's decisions → darken → K copies → tiny, and small ones of all beside it.
+const BRANCHING: &str = r#"
+[pipeline]
+seed = 1
+
+[[stage]]
+name = "0.ORIGINAL"
+use = "original"
+
+[[stage]]
+name = "1.Unique"
+use = "unique"
+from = "0.ORIGINAL"
+
+[[stage]]
+name = "2.Verified"
+use = "verify"
+from = "1.Unique"
+checks = []
+
+[[stage]]
+name = "3.Dark"
+use = "darken"
+from = "2.Verified"
+
+[[stage]]
+name = "4.Copies"
+use = "copy"
+from = "3.Dark"
+
+[[stage]]
+name = "5.Tiny"
+use = "tiny"
+from = "4.Copies"
+
+[[stage]]
+name = "all/2.Tiny"
+use = "tiny"
+from = "1.Unique"
+
+[[stage]]
+name = "all/3.Verified"
+use = "verify"
+from = "all/2.Tiny"
+checks = []
+
+[[stage]]
+name = "all/4.Dark"
+use = "darken"
+from = "all/3.Verified"
+"#;
+
+#[test]
+fn whatever_was_edited_a_run_leaves_what_a_first_run_leaves() {
+    use catgen_verify::decisions::{self, Choice, Decision};
+    // Names that get into each other's way: by extension, by case, by the tag of a copy, as a folder.
+    const NAMES: [&str; 9] = ["a.png", "a.jpg", "A.webp", "a_01.png", "a_02.jpg", "a.png.jpg", "b/a.png", "b.png", "a_01.png/c.png"];
+    let bench = Bench::new(BRANCHING);
+    let photos = bench.path("data/0.ORIGINAL");
+    bench.photo("z.png", [9, 9, 9]);
+    let (mut copies, mut nothing) = (3, 0);
+    for step in 0..60 {
+        let mut draw = Draw::new(7439, "branching edits", &catgen_api::Digest::of(b""), step);
+        for _ in 0..=draw.below(2) {
+            let name = NAMES[draw.below(NAMES.len() as u64) as usize];
+            let path = photos.join(name);
+            match draw.below(12) {
+                0..4 if path.is_file() => bench.remove(name),
+                0 => copies = 2 + draw.below(2),
+                1 => nothing = draw.below(3),
+                2 if photos.join("b.png").is_file() && !path.exists() && name != "a_01.png/c.png" => {
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::rename(photos.join("b.png"), &path).unwrap();
+                }
+                3 | 4 => {
+                    let project = bench.project(&[]).unwrap();
+                    let read = project.states.get("1.Unique").and_then(|state| project.store.manifest(&state.output)).unwrap_or_default();
+                    if let Some(item) = read.items.get(draw.below(1 + read.items.len() as u64) as usize) {
+                        let decision = [Choice::Reject, Choice::Accept, Choice::Undo][draw.below(3) as usize];
+                        let decision = Decision { digest: item.digest, decision, who: String::new(), when: String::new() };
+                        decisions::append(&bench.path("data/decisions.jsonl"), &[decision]).unwrap();
+                    }
+                }
+                _ if path.is_dir() || path.parent().is_some_and(std::path::Path::is_file) => {}
+                _ => bench.photo(name, [step as u8, draw.below(256) as u8, 1]),
+            }
+        }
+        // A folder that is empty now would be in the way of a photo of its name.
+        let _ = fs::remove_dir(photos.join("a_01.png"));
+        let set = [format!("4.Copies.copies={copies}"), format!("3.Dark.nothing={nothing}")];
+        let set: Vec<&str> = set.iter().map(String::as_str).collect();
+        let planned = bench.plan(&set);
+        let summary = bench.run(&set);
+        for (plan, did) in planned.iter().zip(&summary.stages).filter(|(plan, _)| plan.exact) {
+            let (plan_counts, did_counts) = ((plan.compute, plan.reuse, plan.remove), (did.computed, did.reused, did.removed));
+            assert_eq!(plan_counts, did_counts, "step {step}, {}: {plan:?} {did:?}", plan.stage);
+        }
+        let first = Bench::new(BRANCHING);
+        for (name, bytes) in crate::bench::files(&bench.path("data")) {
+            if name.starts_with("0.ORIGINAL/") || name == "decisions.jsonl" {
+                let path = first.path("data").join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, bytes).unwrap();
+            }
+        }
+        let afresh = first.run(&set);
+        let counts = |summary: &catgen_pipe::run::Summary| -> Vec<_> {
+            summary.stages.iter().map(|stage| (stage.items_in, stage.items_out, stage.rejected, stage.computed + stage.reused)).collect()
+        };
+        assert_eq!(counts(&summary), counts(&afresh), "step {step}");
+        assert_eq!(bench.views(), first.views(), "step {step}");
+        let outputs = |bench: &Bench| -> Vec<_> {
+            bench.project(&set).unwrap().states.iter().map(|(name, state)| (name.to_owned(), state.output)).collect()
+        };
+        assert_eq!(outputs(&bench), outputs(&first), "step {step}");
+    }
+}
+
+#[test]
+fn what_is_only_rejected_is_no_news_for_the_stages_after() {
+    let bench = bench();
+    bench.run(&[]);
+    ran(&bench);
+    bench.photo("twin.png", [100, 77, 77]);
+    assert_eq!(bench.counts(&[]), [(1, 10, 0), (1, 10, 0), (0, 10, 0), (0, 30, 0), (0, 30, 0)]);
+    let project = bench.project(&[]).unwrap();
+    let state = |name: &str| project.states.get(name).unwrap().clone();
+    assert_eq!(state("1.Unique").rejections, 1);
+    assert_ne!(state("1.Unique").run, state("2.Dark").run, "a stage after it was made again");
+    assert!(bench.plan(&[]).iter().all(|line| line.state == State::Fresh));
+}

@@ -16,7 +16,7 @@ pub use catgen_picture::Picture;
 pub use digest::{Digest, DigestError};
 pub use draw::Draw;
 pub use item::{Facts, Item, Photo, SIMILAR};
-pub use manifest::{Manifest, ManifestError, Rejection};
+pub use manifest::{Manifest, ManifestError, ManifestId, Rejection};
 pub use nearest::nearest;
 pub use params::{Param, ParamKind, Params};
 pub use stage::{

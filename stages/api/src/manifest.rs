@@ -51,6 +51,22 @@ pub struct Manifest {
     pub rejections: Vec<Rejection>,
 }
 
+/// What a manifest is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ManifestId {
+    /// The digest of its file: what it is found by.
+    pub file: Digest,
+    /// The digest of its items alone: what a stage that reads it depends on. Rejections make no picture.
+    pub items: Digest,
+}
+
+impl ManifestId {
+    /// What stands for a manifest where there is none: the one digest is both.
+    pub fn of(digest: Digest) -> Self {
+        Self { file: digest, items: digest }
+    }
+}
+
 /// A manifest file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -114,14 +130,16 @@ impl Manifest {
 
     /// The bytes of the file, as drawn in the module's documentation.
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.encode().0
+    }
+
+    /// The bytes of the file, and what it is known by.
+    pub fn encode(&self) -> (Vec<u8>, ManifestId) {
         let mut out = Vec::with_capacity(400 * (self.items.len() + self.rejections.len() + 1));
-        let mut line = |value: &dyn erased::Line| {
-            value.write(&mut out);
-            out.push(b'\n');
-        };
-        line(&Header { manifest: FORMAT, items: self.items.len(), rejections: self.rejections.len() });
+        line(&mut out, &Header { manifest: FORMAT, items: self.items.len(), rejections: self.rejections.len() });
+        let start = out.len();
         for item in &self.items {
-            line(&Row {
+            let row = Row {
                 name: item.name.as_str().into(),
                 digest: item.digest,
                 size: [item.width, item.height],
@@ -131,12 +149,15 @@ impl Manifest {
                 photo_size: item.photo.size,
                 input: item.input,
                 facts: Cow::Borrowed(&item.facts),
-            });
+            };
+            line(&mut out, &row);
         }
+        let items = Digest::of(&out[start..]);
         for rejection in &self.rejections {
-            line(rejection);
+            line(&mut out, rejection);
         }
-        out
+        let file = Digest::of(&out);
+        (out, ManifestId { file, items })
     }
 
     /// Reads what [`Manifest::to_bytes`] wrote.
@@ -211,24 +232,11 @@ impl Manifest {
         }
         Ok(counts)
     }
-
-    /// The digest of the manifest's bytes: equal manifests, equal digests.
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.to_bytes())
-    }
 }
 
-/// One line of the file, whatever its type: keeps `to_bytes` to one closure.
-mod erased {
-    pub(super) trait Line {
-        fn write(&self, out: &mut Vec<u8>);
-    }
-
-    impl<T: serde::Serialize> Line for T {
-        fn write(&self, out: &mut Vec<u8>) {
-            serde_json::to_writer(out, self).expect("writing plain data to memory cannot fail");
-        }
-    }
+fn line(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(&mut *out, value).expect("writing plain data to memory cannot fail");
+    out.push(b'\n');
 }
 
 #[cfg(test)]
@@ -264,9 +272,21 @@ mod tests {
         assert_eq!(manifest.items[0].name, "a.png");
         let read = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
         assert_eq!(read, manifest);
-        assert_eq!(read.digest(), manifest.digest());
+        assert_eq!(read.encode(), manifest.encode());
         let counts = Manifest::photo_counts(&manifest.to_bytes()).unwrap();
         assert_eq!(counts, HashMap::from([("tom \"the cat\".jpg".to_owned(), 2)]));
+    }
+
+    #[test]
+    fn a_rejection_changes_the_file_and_not_what_is_read_of_it() {
+        let (with, mut without) = (manifest(), manifest());
+        without.rejections.clear();
+        let ((_, with), (_, without)) = (with.encode(), without.encode());
+        assert_ne!(with.file, without.file);
+        assert_eq!(with.items, without.items);
+        let mut other = manifest();
+        other.items[0].bytes += 1;
+        assert_ne!(other.encode().1.items, with.items);
     }
 
     #[test]

@@ -6,10 +6,11 @@
 
 use std::{borrow::Cow, cell::RefCell};
 
+// Only the pixels that are used are named: `Resizer::resize` of unnamed ones has the compiler make the code for all thirteen.
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
-    pixels::{F32x3, U16x4},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::{F32x3, U8x3, U16x4},
 };
 use image::{RgbImage, RgbaImage};
 
@@ -75,27 +76,26 @@ thread_local! {
 }
 
 fn resize_rgb(resizer: &mut Resizer, options: &ResizeOptions, image: &RgbImage, width: u32, height: u32) -> RgbImage {
-    let source = ImageRef::new(image.width(), image.height(), image.as_raw(), PixelType::U8x3)
-        .expect("a picture's buffer has the size that its width and height ask for");
-    let mut target = Image::new(width, height, PixelType::U8x3);
-    resizer.resize(&source, &mut target, options).expect("the part lies inside the picture and the formats are equal");
-    RgbImage::from_raw(width, height, target.into_vec()).expect("the target was made with this size")
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw()).expect(SIZED);
+    let mut target = RgbImage::new(width, height);
+    let mut view = TypedImage::<U8x3>::from_buffer(width, height, &mut target).expect(SIZED);
+    resizer.resize_typed(&source, &mut view, options).expect(INSIDE);
+    target
 }
 
 fn resize_rgba(resizer: &mut Resizer, options: &ResizeOptions, image: &RgbaImage, width: u32, height: u32) -> RgbaImage {
     let premultiplied = |&[r, g, b, a]: &[u8; 4]| U16x4::new([r, g, b, 255].map(|value| u16::from(value) * u16::from(a)));
     let pixels: Vec<U16x4> = image.as_raw().as_chunks::<4>().0.iter().map(premultiplied).collect();
-    let source = ImageRef::from_pixels(image.width(), image.height(), &pixels).expect("one pixel was made for each");
-    let mut target = Image::new(width, height, PixelType::U16x4);
-    resizer.resize(&source, &mut target, options).expect("the part lies inside the picture and the formats are equal");
+    let source = TypedImageRef::new(image.width(), image.height(), &pixels).expect(SIZED);
+    let mut target = TypedImage::<U16x4>::new(width, height);
+    resizer.resize_typed(&source, &mut target, options).expect(INSIDE);
     let straight = |pixel: &U16x4| {
         let [r, g, b, a] = pixel.0.map(u32::from);
         // Alpha is the sum of weights, times 255 twice; a filter that rings may overshoot it.
         let colour = |value: u32| (value * 255 + a / 2).checked_div(a).unwrap_or(0).min(255) as u8;
         [colour(r), colour(g), colour(b), ((a + 127) / 255).min(255) as u8]
     };
-    let target = target.typed_image::<U16x4>().expect("the target was made of these pixels");
-    RgbaImage::from_raw(width, height, target.pixels().iter().flat_map(straight).collect()).expect("the target was made with this size")
+    RgbaImage::from_raw(width, height, target.pixels().iter().flat_map(straight).collect()).expect(SIZED)
 }
 
 /// As [`resize`] with [`Filter::Bicubic`], with values that are neither rounded nor cut off, so that some lie outside 0 to 255.
@@ -104,13 +104,15 @@ pub fn resize_bicubic(picture: &RgbImage, width: u32, height: u32) -> Vec<[f32; 
     if picture.dimensions() == (width, height) {
         return pixels.iter().map(|pixel| pixel.0).collect();
     }
-    let source = ImageRef::from_pixels(picture.width(), picture.height(), &pixels).expect("a picture has as many pixels as its sides say");
-    let mut target = Image::new(width, height, PixelType::F32x3);
+    let source = TypedImageRef::new(picture.width(), picture.height(), &pixels).expect(SIZED);
+    let mut target = TypedImage::<F32x3>::new(width, height);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    Resizer::new().resize(&source, &mut target, &options).expect("both have the same format");
-    let values: Vec<f32> = target.buffer().as_chunks::<4>().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect();
-    values.as_chunks::<3>().0.to_vec()
+    Resizer::new().resize_typed(&source, &mut target, &options).expect(INSIDE);
+    target.pixels().iter().map(|pixel| pixel.0).collect()
 }
+
+const SIZED: &str = "the buffer has the size that its width and height ask for";
+const INSIDE: &str = "the part lies inside the picture";
 
 /// `start` and `length` moved and cut so that they lie within `0..limit`, at least one pixel long.
 fn inside(start: f64, length: f64, limit: u32) -> (f64, f64) {
