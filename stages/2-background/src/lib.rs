@@ -101,7 +101,7 @@ fn is_cut_out(picture: &Picture) -> bool {
 /// What the registry knows of `background`.
 pub const KIND: Kind = Kind {
     name: "background",
-    version: 2,
+    version: 3,
     shape: Shape::Item,
     random: false,
     summary: "cut the subject out with a U-2-Net, or by the border's colours; the result is soft alpha",
