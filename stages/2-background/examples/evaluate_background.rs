@@ -9,7 +9,7 @@
 //! `CATGEN_PYTHON`, an interpreter that has onnxruntime, numpy and Pillow, rembg's own steps are run on the same photos beside ours
 //! (`reference.py`); without it the reference is what that run gave when it was last made. `photos` takes that many of each set.
 //!
-//! Takes about ten minutes on two cores with onnxruntime. The parameters of the steps were chosen on the one-cat photos of feral-cats and on
+//! Takes about five minutes on two cores with onnxruntime. The parameters of the steps were chosen on the one-cat photos of feral-cats and on
 //! cats-hand81; the photos of several cats had no part in that.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -29,7 +29,7 @@ use std::{
 };
 
 use catgen_api::{BuildContext, Digest, Input, ItemStage, Made, Params, Picture, Verdict};
-use catgen_background::{KIND, STEPS, build};
+use catgen_background::{KIND, STEPS, StepByStep, build};
 use catgen_picture::{Filter, GrayImage, Rgb, RgbImage, RgbaImage, resize};
 
 type Failed = Box<dyn Error + Send + Sync>;
@@ -40,6 +40,18 @@ const REFERENCE: &[(&str, f64)] = &[(ONE_CAT, 0.8294), (ALL_CATS, 0.6265), (BY_H
 const ONE_CAT: &str = "feral-cats, one cat, mask over 5 %";
 const ALL_CATS: &str = "feral-cats, several cats";
 const BY_HAND: &str = "cats-hand81";
+
+/// How near a cut-out is to the mask: as a whole, and along the outline.
+struct Score {
+    whole: f64,
+    edge: f64,
+}
+
+/// The scores of one photo, and its mask's share of it.
+struct Scores {
+    share: f64,
+    after: Vec<Score>,
+}
 
 /// A photo with the mask of what should be left of it.
 struct Marked {
@@ -62,14 +74,16 @@ fn main() -> Result<(), Failed> {
     let fetched = env::var_os("HOME").map(|home| Path::new(&home).join(".cache/catgen-pipe/onnxruntime/libonnxruntime.so"));
     let library = env::var_os("ORT_DYLIB_PATH").map(PathBuf::from).or(fetched).filter(|path| path.is_file());
     let context = BuildContext { models: vec![shared.join("models")], onnxruntime: library, ..BuildContext::default() };
-    let stage = |steps: &[&str]| -> Result<Box<dyn ItemStage>, Failed> {
+    let params = |steps: &[&str]| -> Result<Params, Failed> {
         let mut params = Params::defaults(KIND.params);
         params.set(KIND.params, "steps", &steps.into())?;
         if let Some(runtime) = options.get("runtime") {
             params.set(KIND.params, "runtime", &(*runtime).into())?;
         }
-        Ok(build(&params, &context)?)
+        Ok(params)
     };
+    let stage = |steps: &[&str]| -> Result<Box<dyn ItemStage>, Failed> { Ok(build(&params(steps)?, &context)?) };
+    let step_by_step = StepByStep::new(&params(STEPS)?, &context)?;
 
     let unpacked = tempfile::tempdir()?;
     let sets = sets(shared, unpacked.path(), most)?;
@@ -95,29 +109,31 @@ fn main() -> Result<(), Failed> {
     );
 
     for (data, photos) in &sets {
-        for many in 0..=STEPS.len() - 1 {
+        let scores = each(photos, &step_by_step)?;
+        for many in 0..STEPS.len() {
             // Several cats are only there to see that nothing was bent towards one cat.
             if *data == ALL_CATS && (1..STEPS.len() - 1).contains(&many) {
                 continue;
             }
-            let scores =
-                each(photos, &*stage(&STEPS[..many])?, |made, mask| [overlap(&alpha(made), mask), edge_overlap(&alpha(made), mask)])?;
             let name = match many {
                 0 => "no steps".to_owned(),
                 _ => STEPS[..many].join(", "),
             };
-            row(data, &format!("mean IoU: {name}"), mean(&scores, 0), known(data, "IoU"));
-            row(data, &format!("mean boundary IoU: {name}"), mean(&scores, 1), None);
+            let of = |measure: fn(&Score) -> f64, least: f64| {
+                let counted: Vec<f64> =
+                    scores.iter().filter(|scores| scores.share > least).map(|scores| measure(&scores.after[many])).collect();
+                (counted.iter().sum::<f64>() / counted.len().max(1) as f64, counted.len())
+            };
+            row(data, &format!("mean IoU: {name}"), of(|score| score.whole, 0.0).0, known(data, "IoU"));
+            row(data, &format!("mean boundary IoU: {name}"), of(|score| score.edge, 0.0).0, None);
             if *data == ONE_CAT {
-                let large: Vec<_> = scores.iter().filter(|score| score[2] > 0.08).copied().collect();
-                row(data, &format!("mean IoU of the {} over 8 %: {name}", large.len()), mean(&large, 0), known(ONE_CAT, "IoU over 8 %"));
+                let (mean, count) = of(|score| score.whole, 0.08);
+                row(data, &format!("mean IoU of the {count} over 8 %: {name}"), mean, known(ONE_CAT, "IoU over 8 %"));
             }
         }
     }
 
-    let without: Vec<&str> = STEPS.iter().copied().filter(|step| *step != "colour").collect();
-    let before = edge_colours(&sets[0].1, &*stage(&without)?)?;
-    let after = edge_colours(&sets[0].1, &*stage(STEPS)?)?;
+    let [before, after] = edge_colours(&sets[0].1, &step_by_step)?;
     row(ONE_CAT, "colour error of soft edges before another photo, 0 to 255: without colour", before, None);
     row(ONE_CAT, "colour error of soft edges before another photo, 0 to 255: with colour", after, None);
 
@@ -203,19 +219,18 @@ fn reference(python: &str, shared: &Path, work: &Path, sets: &[(&str, Vec<Marked
         .collect())
 }
 
-/// Two scores of every photo and its mask's share, worked out on two threads.
-fn each(
-    photos: &[Marked],
-    stage: &dyn ItemStage,
-    score: impl Fn(&RgbaImage, &GrayImage) -> [f64; 2] + Sync,
-) -> Result<Vec<[f64; 3]>, Failed> {
+/// What every photo scores after each step, worked out on two threads.
+fn each(photos: &[Marked], step_by_step: &StepByStep) -> Result<Vec<Scores>, Failed> {
     let (next, scores) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || -> Result<(), Failed> {
         while let Some(marked) = photos.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let made = cut(stage, &open(&marked.photo)?)?;
-            let mask = resize(&open(&marked.mask)?, made.width(), made.height(), Filter::Bilinear).luma();
-            let [one, other] = score(&made, &mask);
-            scores.lock().map_err(|_| "a thread panicked")?.push([one, other, marked.share]);
+            let photo = open(&marked.photo)?;
+            let [width, height] = photo.size();
+            let mask = resize(&open(&marked.mask)?, width, height, Filter::Bilinear).luma();
+            let made = step_by_step.cut(&photo)?;
+            let score = |made: &RgbaImage| Score { whole: overlap(&alpha(made), &mask), edge: edge_overlap(&alpha(made), &mask) };
+            let scored = Scores { share: marked.share, after: made.iter().map(score).collect() };
+            scores.lock().map_err(|_| "a thread panicked")?.push(scored);
         }
         Ok(())
     };
@@ -224,10 +239,6 @@ fn each(
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())))
     })?;
     Ok(scores.into_inner()?)
-}
-
-fn mean(scores: &[[f64; 3]], at: usize) -> f64 {
-    scores.iter().map(|score| score[at]).sum::<f64>() / scores.len().max(1) as f64
 }
 
 fn open(path: &Path) -> Result<Picture, Failed> {
@@ -283,9 +294,9 @@ fn band(mask: &GrayImage, reach: u32) -> GrayImage {
 }
 
 /// Cats put before other photos, so that the true colours of their edges are known: the mean distance of the cut-outs' colours from
-/// them where the cut-out and the truth are both half there, weighed by the cut-out's alpha.
-fn edge_colours(photos: &[Marked], stage: &dyn ItemStage) -> Result<f64, Failed> {
-    let (mut sum, mut weight) = (0.0, 0.0);
+/// them where the cut-out and the truth are both half there, weighed by the cut-out's alpha; without the last step, and with it.
+fn edge_colours(photos: &[Marked], step_by_step: &StepByStep) -> Result<[f64; 2], Failed> {
+    let (mut sums, mut weights) = ([0.0; 2], [0.0; 2]);
     for (at, marked) in photos.iter().enumerate().take(30) {
         let cat = open(&marked.photo)?.over(Rgb([0; 3])).into_owned();
         let (width, height) = cat.dimensions();
@@ -299,16 +310,19 @@ fn edge_colours(photos: &[Marked], stage: &dyn ItemStage) -> Result<f64, Failed>
             let mix = |c: usize| alpha * f64::from(cat.get_pixel(x, y)[c]) + (1.0 - alpha) * f64::from(other.get_pixel(x, y)[c]);
             Rgb([0, 1, 2].map(|c| mix(c).round() as u8))
         });
-        let made = cut(stage, &shown.into())?;
-        for (x, y, pixel) in made.enumerate_pixels() {
-            let truth = soft.get_pixel(x, y)[0];
-            if (1..255).contains(&pixel[3]) && (1..255).contains(&truth) {
-                let off: f64 = (0..3).map(|c| f64::from(pixel[c].abs_diff(cat.get_pixel(x, y)[c]))).sum::<f64>() / 3.0;
-                (sum, weight) = (sum + off * f64::from(pixel[3]), weight + f64::from(pixel[3]));
+        let made = step_by_step.cut(&shown.into())?;
+        for ((sum, weight), made) in sums.iter_mut().zip(&mut weights).zip(&made[STEPS.len() - 1..]) {
+            for (x, y, pixel) in made.enumerate_pixels() {
+                let truth = soft.get_pixel(x, y)[0];
+                if (1..255).contains(&pixel[3]) && (1..255).contains(&truth) {
+                    let off: f64 = (0..3).map(|c| f64::from(pixel[c].abs_diff(cat.get_pixel(x, y)[c]))).sum::<f64>() / 3.0;
+                    *sum += off * f64::from(pixel[3]);
+                    *weight += f64::from(pixel[3]);
+                }
             }
         }
     }
-    Ok(sum / f64::max(weight, 1.0))
+    Ok([0, 1].map(|at| sums[at] / f64::max(weights[at], 1.0)))
 }
 
 /// The mean over 9 × 9 pixels, stretched so that nothing is left outside of what `mask` holds.
