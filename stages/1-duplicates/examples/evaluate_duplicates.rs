@@ -371,7 +371,8 @@ fn search(rules: &Rules, photos: &[Photo]) {
     let plain = cpu_seconds() - began;
     let reference = format!("{plain:.1} (a plain loop at 10 bits: {near} pairs); 3600 (imagededup, quoted)");
     // Every hash is compared with every other whatever the distance; so near, only those that are meant to be found are judged.
-    let search = Rules { look_distance: 4, ..*rules };
+    let mut search = *rules;
+    search.look_distance = 4;
     for rules in [&search, rules] {
         let began = cpu_seconds();
         let fates = group(&many, rules);
