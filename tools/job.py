@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The whole job, photos to 64 augmented pictures of 64 px each, beside a script that does the same work with Python's libraries.
 
-    make eval-job
     CATGEN_PYTHON=PYTHON python3 tools/job.py [--photos DIR] [--every N] [--jobs 2]
+
+The last part of `make eval`.
 
 Prints rows of five columns, separated by tabs, as the stages' evaluations do: stage, data set, metric, ours, reference. Times are CPU seconds of
 all processes, user and system. The reference is `peers/images/reference_pipeline.py` of the shared data (CATGEN_SHARED), which keeps the
-augmented pictures as our stage does; CATGEN_PYTHON names a Python with its libraries, see tools/eval-python.txt. Without it only ours is measured.
+augmented pictures as our stage does; CATGEN_PYTHON names a Python with its libraries, see tools/eval-python.txt (`make eval-python`). Without it only ours is measured.
 Ours runs twice: with `steps = []`, which is the reference's work, and as shipped. Both use the same u2netp file, one thread a photo.
 """
 
