@@ -13,7 +13,7 @@ TRAIN_BUDGET ?= --set '7.Train.epochs=8' --set '7.Train.batch=16' --set '7.Train
                 --set '4.Train.epochs=4' --set '4.Train.batch=16' --set '4.Train.max_images=6000'
 
 .DEFAULT_GOAL = run
-.PHONY: help run setup build-tools libtorch models build trainer test test-python test-python-torch fmt lint doc bench eval clean
+.PHONY: help run setup build-tools libtorch models build trainer test test-python test-python-torch fmt lint doc bench eval eval-python clean
 
 run: setup ## fetch, build, draw sample photos if there are none, run the pipeline, train a little
 	$(CARGO) build --release
@@ -86,8 +86,14 @@ doc: build-tools ## build the documentation, with every warning an error
 bench: setup ## time the parts that have benchmarks
 	$(CARGO) bench --workspace
 
-eval: setup ## measure every stage on the shared data, beside the usual tools: one table
-	@CARGO="$(CARGO)" $(PYTHON) tools/eval.py
+# The usual tools, which some numbers stand beside. Evaluations say what they leave out without it.
+EVAL_PYTHON = $(TEST_PYTHON)-eval
+eval-python: ## get the Python libraries that `make eval` compares with (once; 0.5 GB, outside the checkout)
+	@"$(EVAL_PYTHON)/bin/python" -c "import albumentations, cv2, imagehash, numpy, onnxruntime, PIL, skimage" 2>/dev/null \
+	  || { $(PYTHON) -m venv "$(EVAL_PYTHON)" && "$(EVAL_PYTHON)/bin/python" -m pip install --quiet --requirement tools/eval-python.txt; }
+
+eval: setup ## measure every stage on the shared data, beside the usual tools: one table (half an hour on 2 cores)
+	@CARGO="$(CARGO)" CATGEN_PYTHON="$${CATGEN_PYTHON-$(wildcard $(EVAL_PYTHON)/bin/python)}" $(PYTHON) tools/eval.py
 
 clean: ## remove what was built (not what was fetched, and none of your data)
 	$(CARGO) clean

@@ -6,8 +6,9 @@
 
 A stage has an evaluation if its crate has an example whose name begins with `evaluate` (evaluate_resize.rs: a name of its own,
 because cargo puts all examples of a workspace into one folder). That program prints rows of five columns, separated by tabs, on
-standard output, and on standard error what it had to leave out and why. The shared data are looked for where CATGEN_SHARED says,
-else beside the checkout; CATGEN_PYTHON may name a Python with the peers' libraries, so that they run beside ours.
+standard output, and on standard error what it had to leave out and why. Last comes `whole-job` (tools/job.py): photos to pictures, beside
+a script of Python's libraries. The shared data are looked for where CATGEN_SHARED says, else beside the checkout; CATGEN_PYTHON may name a
+Python with the peers' libraries (`make eval-python`), so that they run beside ours.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+JOB = "whole-job"
+CARGO = [os.environ.get("CARGO", "cargo")]
 COLUMNS = ["stage", "data set", "metric", "ours", "reference"]
 
 
@@ -52,7 +55,7 @@ def table(rows):
 
 def evaluate(crate, example, environment):
     """The rows of one crate, and what it said besides; None where it failed."""
-    command = [os.environ.get("CARGO", "cargo"), "run", "--release", "--quiet", "-p", crate, "--example", example]
+    command = [sys.executable, example] if crate == JOB else [*CARGO, "run", "--release", "--quiet", "-p", crate, "--example", example]
     ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
     rows, other = [], ran.stderr.splitlines()
     for line in ran.stdout.splitlines():
@@ -70,6 +73,7 @@ def main():
     parser.add_argument("--tsv", type=pathlib.Path, help="write the rows to this file, too")
     options = parser.parse_args()
     found, without = evaluations()
+    found.append((JOB, str(ROOT / "tools/job.py")))
     notes = [f"{crate}: has no evaluation (examples/evaluate_….rs)" for crate in without] if not options.only else []
     if options.only:
         names = [crate for crate, _ in found]
@@ -82,6 +86,12 @@ def main():
         notes.append("the shared data are not here (CATGEN_SHARED names their folder): whatever needs them is left out")
     else:
         environment["CATGEN_SHARED"] = str(shared().resolve())
+    if not environment.get("CATGEN_PYTHON"):
+        notes.append("CATGEN_PYTHON names no Python with the usual tools (make eval-python): where they would run beside ours, they are quoted or left out")
+        environment.pop("CATGEN_PYTHON", None)
+    # Some evaluations run the program itself.
+    if subprocess.run([*CARGO, "build", "--release", "--quiet"], cwd=ROOT).returncode != 0:
+        sys.exit("the program cannot be built")
     rows, failed = [], False
     for crate, example in found:
         print(f"{crate} …", file=sys.stderr, flush=True)

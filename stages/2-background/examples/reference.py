@@ -5,7 +5,7 @@
 
 Needs onnxruntime, numpy and Pillow. The steps are those of rembg 2.0 (sessions/u2netp.py, sessions/base.py): the photo resized to
 320 x 320 by Lanczos, divided by its largest value, normalised; the first output stretched to 0..255, cut off to whole numbers,
-and resized to the photo by Lanczos. FEED.tsv names the photos: data set, photo, mask; `-` for a photo that is only timed.
+and resized to the photo by Lanczos. FEED.tsv names the photos: data set, photo, mask, the mask's share of the photo.
 """
 
 import sys
@@ -33,21 +33,20 @@ def main() -> None:
         return Image.fromarray((found * 255).astype(numpy.uint8)).resize(photo.size, Image.Resampling.LANCZOS)
 
     scores = defaultdict(list)
-    seconds = []
+    seconds = defaultdict(list)
     for line in open(sys.argv[2], encoding="utf-8"):
-        data, path, mask = line.rstrip("\n").split("\t")
+        data, path, mask, share = line.rstrip("\n").split("\t")
         photo = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
         start = time.process_time()
         found = alpha(photo)
-        seconds.append(time.process_time() - start)
-        if mask == "-":
-            continue
+        seconds[data].append(time.process_time() - start)
         truth = numpy.asarray(Image.open(mask).convert("L").resize(photo.size)) >= 128
         found = numpy.asarray(found) >= 128
-        scores[data].append((found & truth).sum() / max(1, (found | truth).sum()))
+        scores[data].append(((found & truth).sum() / max(1, (found | truth).sum()), float(share) > 0.08))
     for data, values in scores.items():
-        print(data, "IoU", f"{numpy.mean(values):.4f}", sep="\t")
-    print("all", "CPU ms a photo", f"{1000 * numpy.median(seconds):.0f}", sep="\t")
+        print(data, "IoU", f"{numpy.mean([score for score, _ in values]):.4f}", sep="\t")
+        print(data, "IoU over 8 %", f"{numpy.mean([score for score, is_large in values if is_large]):.4f}", sep="\t")
+        print(data, "CPU ms a photo", f"{1000 * numpy.median(seconds[data]):.0f}", sep="\t")
 
 
 main()

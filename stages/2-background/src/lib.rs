@@ -101,7 +101,7 @@ fn is_cut_out(picture: &Picture) -> bool {
 /// What the registry knows of `background`.
 pub const KIND: Kind = Kind {
     name: "background",
-    version: 2,
+    version: 3,
     shape: Shape::Item,
     random: false,
     summary: "cut the subject out with a U-2-Net, or by the border's colours; the result is soft alpha",
@@ -173,26 +173,70 @@ struct Background {
 /// # Errors
 /// A model file or an onnxruntime that is asked for and not there.
 pub fn build(params: &Params, context: &BuildContext) -> Result<Box<dyn ItemStage>, StageError> {
-    let options: Options = params.read();
-    let finder = match options.model.as_str() {
-        model::BORDER => Finder::Border,
-        model => {
-            let asked = Asked {
-                side: (options.input_side > 0).then_some(options.input_side),
-                normal: match options.normalise.as_str() {
-                    "imagenet" => Some(model::IMAGENET),
-                    "isnet" => Some(model::CENTRED),
-                    _ => None,
-                },
-            };
-            let chosen = runtime::choose(&options.runtime, &options.device, context)?;
-            Finder::Network(Box::new(Network::new(model::find(model, context)?, chosen, asked)))
-        }
-    };
-    Ok(Box::new(Background { max_side: options.max_side, steps: options.steps, finder }))
+    Ok(Box::new(Background::new(params, context)?))
+}
+
+/// What each step makes of a picture, for evaluations: the network is asked once for all of them.
+pub struct StepByStep(Background);
+
+impl StepByStep {
+    /// As [`build`], whatever `steps` the parameters name.
+    ///
+    /// # Errors
+    /// As [`build`].
+    pub fn new(params: &Params, context: &BuildContext) -> Result<Self, StageError> {
+        Background::new(params, context).map(Self)
+    }
+
+    /// The picture cut out without steps, with the first of [`STEPS`], with the first two, and so on: one more than there are steps.
+    ///
+    /// # Errors
+    /// The network's.
+    pub fn cut(&self, picture: &Picture) -> Result<Vec<RgbaImage>, StageError> {
+        let opaque = picture.over(Rgb([255; 3]));
+        let [first, second] = match &self.0.finder {
+            Finder::Network(network) => network.masks(&opaque)?,
+            Finder::Border => [(); 2].map(|()| border::mask(&opaque)),
+        };
+        let masks = std::iter::once(first).chain(std::iter::repeat(second));
+        Ok(masks.zip(0..=STEPS.len()).map(|(mask, many)| finished(picture, &opaque, mask, |step| STEPS[..many].contains(&step))).collect())
+    }
+}
+
+/// The picture cut out by `mask`, after the steps that come after finding it.
+fn finished(picture: &Picture, opaque: &RgbImage, mut mask: GrayImage, does: impl Fn(&str) -> bool) -> RgbaImage {
+    if does("islands") {
+        mask = shape::without_islands(mask);
+    }
+    if does("holes") {
+        mask = shape::without_holes(mask);
+    }
+    let mask = if does("edge") { guided::refined(&mask, opaque) } else { enlarged(&mask, picture.size()) };
+    let image = cut_out(picture, &mask);
+    if does("colour") { colour::cleaned(image, opaque) } else { image }
 }
 
 impl Background {
+    fn new(params: &Params, context: &BuildContext) -> Result<Self, StageError> {
+        let options: Options = params.read();
+        let finder = match options.model.as_str() {
+            model::BORDER => Finder::Border,
+            model => {
+                let asked = Asked {
+                    side: (options.input_side > 0).then_some(options.input_side),
+                    normal: match options.normalise.as_str() {
+                        "imagenet" => Some(model::IMAGENET),
+                        "isnet" => Some(model::CENTRED),
+                        _ => None,
+                    },
+                };
+                let chosen = runtime::choose(&options.runtime, &options.device, context)?;
+                Finder::Network(Box::new(Network::new(model::find(model, context)?, chosen, asked)))
+            }
+        };
+        Ok(Self { max_side: options.max_side, steps: options.steps, finder })
+    }
+
     fn does(&self, step: &str) -> bool {
         self.steps.iter().any(|other| other == step)
     }
@@ -204,19 +248,11 @@ impl Background {
     fn cut(&self, picture: &Picture) -> Result<(RgbaImage, &str), StageError> {
         // Whatever transparency there is, is a rounded corner or two: white is what people expect to see there.
         let opaque = picture.over(Rgb([255; 3]));
-        let (mut mask, model) = match &self.finder {
+        let (mask, model) = match &self.finder {
             Finder::Network(network) => (network.mask(&opaque, self.does("second_look"))?, network.name()),
             Finder::Border => (border::mask(&opaque), model::BORDER),
         };
-        if self.does("islands") {
-            mask = shape::without_islands(mask);
-        }
-        if self.does("holes") {
-            mask = shape::without_holes(mask);
-        }
-        let mask = if self.does("edge") { guided::refined(&mask, &opaque) } else { enlarged(&mask, picture.size()) };
-        let image = cut_out(picture, &mask);
-        Ok((if self.does("colour") { colour::cleaned(image, &opaque) } else { image }, model))
+        Ok((finished(picture, &opaque, mask, |step| self.does(step)), model))
     }
 }
 

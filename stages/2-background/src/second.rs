@@ -9,8 +9,10 @@
 //! * **A small subject**: cropped to what the first look found, it is seen with more pixels, and what the first look took along by
 //!   mistake is judged again. The two answers are averaged.
 
+use std::borrow::Cow;
+
 use catgen_api::StageError;
-use catgen_picture::{Filter, GrayImage, Picture, RgbImage, regions, resize};
+use catgen_picture::{Filter, GrayImage, Picture, RgbImage, crop_resize, fit_within, regions};
 
 /// What is given to the network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -120,13 +122,32 @@ fn inner(side: u32) -> (u32, u32) {
     ((side - length) / 2, length)
 }
 
+/// The longest side at which the border is repeated: more is never seen, and a photo of 48 MP would become one of 108.
+const PADDED_SIDE: u32 = 1024;
+
 /// The picture as a square of that side with its border repeated around it.
+///
+/// Repeated before the picture is made small, not after: then the stripes are as soft as everything else. Stripes of pixels that are small
+/// already were now and then taken for the subject.
 pub(crate) fn padded(picture: &Picture, side: u32) -> RgbImage {
     let (start, length) = inner(side);
-    let small = resize(picture, length, length, Filter::Lanczos);
-    let small = small.over([0; 3].into());
-    let within = |at: u32| at.saturating_sub(start).min(length - 1);
-    RgbImage::from_fn(side, side, |x, y| *small.get_pixel(within(x), within(y)))
+    let picture = fit_within(Cow::Borrowed(picture), Some(PADDED_SIDE));
+    let picture = picture.over([0; 3].into());
+    let (width, height) = picture.dimensions();
+    // Whole pixels on each side, of which the fraction that is too much is cut off again.
+    let around = |size: u32| (size * (side - start - length)).div_ceil(length);
+    let (left, top) = (around(width), around(height));
+    let row = |y: u32| {
+        let row = &picture.as_raw()[(3 * width * y) as usize..][..(3 * width) as usize];
+        let (first, last) = (row[..3].repeat(left as usize), row[row.len() - 3..].repeat(left as usize));
+        [&first[..], row, &last].concat()
+    };
+    let rows = (0..height + 2 * top).flat_map(|y| row(y.saturating_sub(top).min(height - 1))).collect();
+    let large = RgbImage::from_raw(width + 2 * left, height + 2 * top, rows).expect("every row was made longer by as much");
+    let [across, down] = [width, height].map(|size| f64::from(size) / f64::from(length));
+    let [start, all] = [start, side].map(f64::from);
+    let part = [f64::from(left) - start * across, f64::from(top) - start * down, all * across, all * down];
+    crop_resize(&large.into(), part, side, side, Filter::Lanczos).over([0; 3].into()).into_owned()
 }
 
 /// From an answer about a padded square, row after row, what concerns the picture: its values and the side of their square.
@@ -215,17 +236,26 @@ mod tests {
 
     #[test]
     fn what_is_padded_is_taken_off_again() {
-        let picture = RgbImage::from_fn(90, 60, |x, y| Rgb([(x * 2) as u8, (y * 4) as u8, 7]));
-        let square = padded(&Picture::Rgb(picture), 48);
-        let (start, length) = inner(48);
-        assert_eq!((start, length), (8, 32));
-        assert_eq!(square.get_pixel(0, 20), square.get_pixel(8, 20), "repeated to the left");
-        assert_eq!(square.get_pixel(47, 47), square.get_pixel(39, 39), "and past the corner");
-        assert_ne!(square.get_pixel(8, 20), square.get_pixel(9, 20), "the picture itself begins there");
-        let (values, side) = unpadded(&square.pixels().map(|pixel| f32::from(pixel[0])).collect::<Vec<_>>(), 48);
-        assert_eq!((values.len(), side), (32 * 32, 32));
-        assert_eq!(values[0], f32::from(square.get_pixel(8, 8)[0]));
-        assert_eq!(values[32 * 32 - 1], f32::from(square.get_pixel(39, 39)[0]));
+        // Colours that grow evenly are the same after any reducing; at the border they stop growing.
+        for (width, height, side) in [(192, 96, 48), (1_600, 1_200, 320), (30, 20, 64), (1, 1, 32)] {
+            let level = |at: u32, all: u32| (20 + 200 * at / all) as u8;
+            let picture = RgbImage::from_fn(width, height, |x, y| Rgb([level(x, width), level(y, height), 7]));
+            let square = padded(&Picture::Rgb(picture), side);
+            let (start, length) = inner(side);
+            let near = |x: u32, y: u32, expect: [u8; 3]| {
+                let found = square.get_pixel(x, y).0;
+                assert!(found.iter().zip(expect).all(|(found, expect)| found.abs_diff(expect) <= 6), "{found:?} {expect:?} at {x}, {y}");
+            };
+            let (last, middle) = (level(width - 1, width), level(height / 2, height));
+            near(0, start + length / 2, [20, middle, 7]);
+            near(start / 2, 0, [20, 20, 7]);
+            near(side - 1, side - 1, [last, level(height - 1, height), 7]);
+            near(start + length / 4, start + length / 2, [level(width / 4, width), middle, 7]);
+            let (values, inside) = unpadded(&square.pixels().map(|pixel| f32::from(pixel[0])).collect::<Vec<_>>(), side);
+            assert_eq!((values.len(), inside), ((length * length) as usize, length));
+            assert_eq!(values[0], f32::from(square.get_pixel(start, start)[0]));
+            assert_eq!(values.last(), Some(&f32::from(square.get_pixel(start + length - 1, start + length - 1)[0])));
+        }
     }
 
     #[test]

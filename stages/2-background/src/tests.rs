@@ -228,6 +228,23 @@ fn every_step_that_needs_no_network_does_something() {
 }
 
 #[test]
+fn step_by_step_is_what_the_stage_makes_with_so_many_steps() {
+    let (picture, _) = head(400, 300);
+    let network = networks().pop().map(|context| ("u2netp", context, vec![0, 1, STEPS.len()]));
+    for (model, context, counts) in std::iter::once(("border", BuildContext::default(), (0..=STEPS.len()).collect())).chain(network) {
+        let set = |many: usize| [("model", json!(model)), ("steps", json!(STEPS[..many]))];
+        let mut params = Params::defaults(KIND.params);
+        params.set(KIND.params, "model", &json!(model)).unwrap();
+        let made = StepByStep::new(&params, &context).unwrap().cut(&picture).unwrap();
+        assert_eq!(made.len(), STEPS.len() + 1);
+        for many in counts {
+            let expected = Setting { set: &set(many), context: context.clone() }.check(&picture).unwrap().0;
+            assert!(made[many] == expected, "{model}, {many} steps");
+        }
+    }
+}
+
+#[test]
 fn the_size_that_a_network_wants_is_known_said_by_its_file_or_by_the_user() {
     let folder = tempfile::tempdir().unwrap();
     let picture = RgbImage::from_fn(80, 60, |x, _| Rgb([if x < 40 { 250 } else { 0 }; 3]));

@@ -65,18 +65,26 @@ impl Network {
     /// # Errors
     /// A file that is no model of the family or not the one its name promises, or a runtime that cannot be loaded.
     pub(crate) fn mask(&self, picture: &RgbImage, twice: bool) -> Result<GrayImage, StageError> {
-        let loaded = self.loaded.get_or_init(|| self.load()).as_ref().map_err(Clone::clone)?;
         // Cloned once: resizing takes a picture.
         let picture = Picture::Rgb(picture.clone());
-        let first = self.look(loaded, &picture, Part::Whole)?;
-        if !twice {
-            return Ok(first);
-        }
-        second::combined(first, |part| self.look(loaded, &picture, part))
+        let first = self.look(&picture, Part::Whole)?;
+        if twice { second::combined(first, |part| self.look(&picture, part)) } else { Ok(first) }
+    }
+
+    /// What [`mask`](Self::mask) answers, once and twice looked at.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn masks(&self, picture: &RgbImage) -> Result<[GrayImage; 2], StageError> {
+        let picture = Picture::Rgb(picture.clone());
+        let first = self.look(&picture, Part::Whole)?;
+        let second = second::combined(first.clone(), |part| self.look(&picture, part))?;
+        Ok([first, second])
     }
 
     /// What the network answers for a part of the picture, in the frame of the whole.
-    fn look(&self, loaded: &Loaded, picture: &Picture, part: Part) -> Result<GrayImage, StageError> {
+    fn look(&self, picture: &Picture, part: Part) -> Result<GrayImage, StageError> {
+        let loaded = self.loaded.get_or_init(|| self.load()).as_ref().map_err(Clone::clone)?;
         let side = loaded.side;
         let output = loaded
             .runtime
