@@ -30,6 +30,7 @@ mod run;
 mod runs;
 mod sample;
 mod stages;
+mod studio;
 mod trace;
 mod train;
 mod trained;
@@ -95,6 +96,7 @@ enum Command {
     Features(model::FeaturesArgs),
     ExplainConv(explain_conv::Args),
     Stages(stages::Args),
+    Studio(studio::Args),
     Doctor(doctor::Args),
 }
 
@@ -184,6 +186,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Features(args) => model::features(&args, context),
         Command::ExplainConv(args) => explain_conv::run(&args, context),
         Command::Stages(args) => stages::run(&args, context),
+        Command::Studio(args) => studio::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
     }
 }

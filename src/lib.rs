@@ -19,6 +19,7 @@ pub mod run;
 pub mod sheet;
 mod shelf;
 pub mod stats;
+pub mod studio;
 pub mod tools;
 pub mod trainer;
 pub mod workspace;

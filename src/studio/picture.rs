@@ -1,0 +1,100 @@
+//! One picture and its way: from the photo through every stage, with parameters and drawn values, and what came of it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    Desk,
+    desk::away,
+    page,
+    thumbs::{address, encoded},
+};
+use crate::{Error, Project, error::Result, lineage};
+
+#[derive(Deserialize)]
+pub(super) struct Ask {
+    stage: String,
+    name: String,
+}
+
+pub(super) async fn page(State(desk): State<Arc<Desk>>, Query(ask): Query<Ask>) -> Response {
+    let at = Arc::clone(&desk);
+    match away(move || content(&at, &ask)).await {
+        Ok(content) => page::page(&desk, "Picture", &[], content),
+        Err(error) => page::error(&error),
+    }
+}
+
+fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
+    let project = desk.project()?;
+    let stage = desk.stage(&project, &ask.stage)?;
+    let manifest = desk.manifest(&project, stage).unwrap_or_default();
+    let at = manifest.items.iter().position(|item| item.name == ask.name).ok_or_else(|| Error::Usage {
+        what: format!("{} put out no {}", ask.stage, ask.name),
+        hint: "it may have changed since this page was made: go back to the gallery".to_owned(),
+    })?;
+    let item = &manifest.items[at];
+    let steps = lineage::trace(&project, stage, item);
+    let neighbour = |at: Option<usize>| at.and_then(|at| manifest.items.get(at)).map(|item| link(&project, stage, &item.name));
+    let (before, after) = (neighbour(at.checked_sub(1)), neighbour(Some(at + 1)));
+    let siblings: Vec<_> = manifest.items.iter().filter(|other| other.photo == item.photo && other.name != item.name).take(64).collect();
+    Ok(html! {
+        h1 { (item.name) }
+        p.bar {
+            @if let Some(before) = before { a href=(before) rel="prev" { "← before" } }
+            @if let Some(after) = after { a href=(after) rel="next" { "next →" } }
+            a href={ "/gallery?stage=" (encoded(&ask.stage)) } { "all of " (ask.stage) }
+        }
+        img.large.board src=(address(&project, stage, item, 1024)) alt={ (item.name) " as " (ask.stage) " put it out" };
+        h2 { "Its way, back to the photo" }
+        ol.way {
+            @for step in &steps {
+                @let name = &project.pipeline.stages[step.stage].name;
+                li {
+                    a href=(link(&project, step.stage, &step.item.name)) {
+                        img.board src=(address(&project, step.stage, &step.item, 384)) alt={ "in " (name) } loading="lazy";
+                    }
+                    div {
+                        h3 { (name) }
+                        p { (step.item.name) " · " (step.item.width) "×" (step.item.height) }
+                        (facts(&step.item.facts))
+                        @if let Some(state) = project.states.get(name) {
+                            details {
+                                summary { "what was in its key" }
+                                dl { @for (name, value) in state.components.iter() { dt { (name) } dd { (value) } } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if !siblings.is_empty() {
+            h2 { "Of the same photo" }
+            ul.strip {
+                @for other in siblings {
+                    li { a href=(link(&project, stage, &other.name)) { img.board src=(address(&project, stage, other, 128)) alt=(other.name) loading="lazy"; } }
+                }
+            }
+        }
+    })
+}
+
+fn link(project: &Project, stage: usize, name: &str) -> String {
+    format!("/picture?stage={}&name={}", encoded(&project.pipeline.stages[stage].name), encoded(name))
+}
+
+fn facts(facts: &catgen_api::Facts) -> Markup {
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    html! {
+        @if !facts.is_empty() {
+            dl { @for (name, value) in facts { dt { (name) } dd { (plain(value)) } } }
+        }
+    }
+}

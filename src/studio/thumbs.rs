@@ -1,0 +1,99 @@
+//! Pictures by digest, re-encoded at a size for the page and kept, so that a gallery is quick the second time.
+
+use std::{fs, io::Cursor, path::PathBuf, str::FromStr, sync::Arc};
+
+use axum::{
+    extract::{Path, Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use catgen_api::{Digest, Item, Picture};
+use serde::Deserialize;
+
+use super::{Desk, desk::away};
+use crate::{Project, run};
+
+/// The sizes that pages ask for, in pixels of the longest side.
+const SIDES: [u32; 3] = [128, 384, 1024];
+
+#[derive(Deserialize)]
+pub(super) struct Ask {
+    /// The stage that put the picture out.
+    stage: String,
+    /// The item's name there: a stage may put out equal pictures, and the way to one that is not kept goes by its item.
+    #[serde(default)]
+    side: Option<u32>,
+}
+
+/// A picture of a stage, by its digest: no path of the file system is ever taken from a request.
+pub(super) async fn thumb(State(desk): State<Arc<Desk>>, Path(digest): Path<String>, Query(ask): Query<Ask>) -> Response {
+    let Ok(digest) = Digest::from_str(&digest) else { return (StatusCode::BAD_REQUEST, "not a digest").into_response() };
+    let side = SIDES.into_iter().find(|side| ask.side.is_none_or(|wanted| *side >= wanted)).unwrap_or(SIDES[2]);
+    match away(move || make(&desk, digest, &ask.stage, side)).await {
+        Some(bytes) => {
+            let kind = if bytes.starts_with(b"\x89PNG") { "image/png" } else { "image/jpeg" };
+            // What a digest names never changes.
+            ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "private, max-age=31536000, immutable")], bytes).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, "there is no such picture any more").into_response(),
+    }
+}
+
+fn make(desk: &Desk, digest: Digest, stage: &str, side: u32) -> Option<Vec<u8>> {
+    let kept = file(desk, &digest, side);
+    if let Ok(bytes) = fs::read(&kept) {
+        return Some(bytes);
+    }
+    let project = desk.project().ok()?;
+    let at = desk.stage(&project, stage).ok()?;
+    let manifest = desk.manifest(&project, at)?;
+    let item = manifest.items.iter().find(|item| item.digest == digest)?;
+    let picture = run::picture_of(&project, at, item, Some(side)).ok()?.ok()?;
+    let bytes = encode(&picture)?;
+    keep(&kept, &bytes);
+    Some(bytes)
+}
+
+/// JPEG for what is opaque; PNG where the page's checkerboard is to show through, and where pixels are to be counted.
+fn encode(picture: &Picture) -> Option<Vec<u8>> {
+    let [width, height] = picture.size();
+    match picture {
+        Picture::Rgb(rgb) if width.max(height) > 128 => {
+            let mut bytes = Cursor::new(Vec::new());
+            image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 85).encode_image(rgb).ok()?;
+            Some(bytes.into_inner())
+        }
+        _ => Some(catgen_picture::encode_png(picture)),
+    }
+}
+
+fn file(desk: &Desk, digest: &Digest, side: u32) -> PathBuf {
+    let hex = digest.to_string();
+    desk.workspace().store().join("thumbs").join(&hex[..2]).join(format!("{}-{side}", &hex[2..]))
+}
+
+/// A thumbnail that cannot be kept is made again the next time: no reason to show nothing.
+fn keep(path: &std::path::Path, bytes: &[u8]) {
+    let write = || -> std::io::Result<()> {
+        let folder = path.parent().unwrap_or(path);
+        fs::create_dir_all(folder)?;
+        let mut part = tempfile::NamedTempFile::new_in(folder)?;
+        std::io::Write::write_all(&mut part, bytes)?;
+        part.persist(path)?;
+        Ok(())
+    };
+    if let Err(error) = write() {
+        tracing::debug!(%error, "a thumbnail was not kept");
+    }
+}
+
+/// The address of an item's picture.
+pub(super) fn address(project: &Project, stage: usize, item: &Item, side: u32) -> String {
+    format!("/thumb/{}?stage={}&side={side}", item.digest, encoded(&project.pipeline.stages[stage].name))
+}
+
+/// A text as part of a query.
+pub(super) fn encoded(text: &str) -> String {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if safe(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
