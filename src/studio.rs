@@ -30,10 +30,10 @@ use std::{
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request},
     http::header,
-    middleware,
-    response::IntoResponse,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 pub(crate) use desk::Desk;
@@ -127,8 +127,25 @@ fn router(desk: Arc<Desk>, guard: Arc<Guard>) -> Router {
         .route("/review.js", get(|| script(include_str!("studio/assets/review.js"))))
         .fallback(page::nothing_here)
         .layer(DefaultBodyLimit::max(64 * 1024))
+        .layer(middleware::from_fn(while_it_is_written))
         .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(desk)
+}
+
+/// For who works on the studio: in builds with debug assertions `CATGEN_STUDIO_ASSETS=src/studio/assets` takes scripts and styles from
+/// that folder as they are now, instead of from the program.
+async fn while_it_is_written(request: Request, next: Next) -> Response {
+    let name = request.uri().path().trim_start_matches('/').to_owned();
+    let mut answer = next.run(request).await;
+    if cfg!(debug_assertions)
+        && let Some(folder) = std::env::var_os("CATGEN_STUDIO_ASSETS")
+        && !name.contains('/')
+        && let Ok(text) = std::fs::read(std::path::Path::new(&folder).join(&name))
+    {
+        *answer.body_mut() = text.into();
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    answer
 }
 
 async fn script(text: &'static str) -> impl IntoResponse {
