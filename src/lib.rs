@@ -4,6 +4,7 @@ pub mod cache;
 pub mod cli;
 pub mod decide;
 pub mod disk;
+pub mod duplicates;
 mod error;
 pub mod key;
 pub mod lineage;

@@ -10,10 +10,12 @@
 //! | `page.rs` | the frame of every page, and what is said when something is wrong |
 //! | `flow.rs`, `jobs.rs` | the stages and how they are; starting and stopping a run, its progress live |
 //! | `gallery.rs`, `picture.rs` | the pictures of a stage; one picture and its way |
+//! | `duplicates.rs` | what shows the same, side by side, and decisions about it |
 //! | `review.rs` | a person's decisions, by keyboard |
 //! | `thumbs.rs` | pictures by digest, re-encoded |
 
 mod desk;
+mod duplicates;
 mod flow;
 mod gallery;
 mod guard;
@@ -91,6 +93,8 @@ impl Studio {
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
             let app = router(Arc::clone(&desk), guard);
+            let tidy = Arc::clone(&desk);
+            tokio::task::spawn_blocking(move || thumbs::trim(&tidy));
             let stopped = async move {
                 while !stop() {
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -116,6 +120,8 @@ fn router(desk: Arc<Desk>, guard: Arc<Guard>) -> Router {
         .route("/gallery", get(gallery::page))
         .route("/items.json", get(gallery::items))
         .route("/picture", get(picture::page))
+        .route("/duplicates", get(duplicates::page))
+        .route("/duplicates/decide", post(duplicates::decide))
         .route("/review", get(review::page))
         .route("/review.json", get(review::list))
         .route("/decide", post(review::decide))
@@ -124,6 +130,7 @@ fn router(desk: Arc<Desk>, guard: Arc<Guard>) -> Router {
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("studio/assets/icon.svg"))))
         .route("/flow.js", get(|| script(include_str!("studio/assets/flow.js"))))
         .route("/gallery.js", get(|| script(include_str!("studio/assets/gallery.js"))))
+        .route("/duplicates.js", get(|| script(include_str!("studio/assets/duplicates.js"))))
         .route("/review.js", get(|| script(include_str!("studio/assets/review.js"))))
         .fallback(page::nothing_here)
         .layer(DefaultBodyLimit::max(64 * 1024))

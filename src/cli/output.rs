@@ -77,6 +77,8 @@ struct Bar {
     done: u64,
     total: u64,
     names: String,
+    /// The same stages under their whole names.
+    stages: Vec<String>,
     /// Whether JSON lines cannot be written any more: then the run goes on without them.
     json_gone: bool,
 }
@@ -99,6 +101,7 @@ impl Output {
             done: 0,
             total: 0,
             names: String::new(),
+            stages: Vec::new(),
             json_gone: false,
         };
         Self { json, progress: false, terminal: io::stderr().is_terminal(), bar: Mutex::new(bar) }
@@ -113,8 +116,7 @@ impl Output {
     fn tell(&self, bar: &mut Bar, force: bool) {
         if self.progress && (force || bar.last_told.elapsed() > TELL_EVERY) {
             bar.last_told = Instant::now();
-            let stages: Vec<&str> = bar.names.split(ARROW).collect();
-            let line = serde_json::json!({ "event": "progress", "stages": stages, "done": bar.done, "total": bar.total });
+            let line = serde_json::json!({ "event": "progress", "stages": bar.stages, "done": bar.done, "total": bar.total });
             self.json(bar, &line);
         }
     }
@@ -157,6 +159,7 @@ impl Output {
                 let from = resumed_from_step.map_or(String::new(), |step| format!(", going on from step {step}"));
                 self.say(bar, &format!("{stage}: {images} pictures, {epochs} epochs on {device}{from}"));
                 self.begin(bar, stage.to_owned(), *steps, "{msg} [{wide_bar}] step {pos}/{len} {eta}");
+                bar.stages = vec![stage.to_owned()];
                 bar.bar.set_position(resumed_from_step.unwrap_or(0));
                 bar.done = resumed_from_step.unwrap_or(0);
                 self.tell(bar, true);
@@ -204,6 +207,7 @@ impl Progress for Output {
                 let names: Vec<_> = stages.iter().map(|stage| stage.rsplit('/').next().unwrap_or(stage)).collect();
                 let template = "{msg} [{wide_bar}] {pos}/{len} {eta}";
                 self.begin(&mut bar, names.join(ARROW), items as u64, template);
+                bar.stages = stages.iter().map(|stage| (*stage).to_owned()).collect();
                 self.tell(&mut bar, true);
             }
             Report::Advance(n) => {

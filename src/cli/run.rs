@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "MINUTES", value_parser = super::minutes)]
     time_budget: Option<f64>,
     /// With --json: also a line, a few times a second, of how far the work is
-    #[arg(long, requires = "json")]
+    #[arg(long)]
     progress: bool,
     /// Fail if another run works in this workspace, instead of waiting for it
     #[arg(long)]
@@ -33,6 +33,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
+    // Not said to clap, which does not find a `--json` that stands before the command.
+    if args.progress && !context.json {
+        return Err(super::usage("--progress goes with --json".to_owned()));
+    }
     let mut project = context.project(&args.set)?;
     let options = engine::Options {
         until: stages(&project, &args.until)?,

@@ -10,8 +10,8 @@ use catgen_api::{Digest, Manifest};
 use super::{guard::Guard, jobs::Jobs};
 use crate::{Error, Project, Workspace, error::Result, registry::STAGES, tools::Tools};
 
-/// Manifests kept in memory: as many as a person has stages open.
-const KEPT: usize = 6;
+/// Manifests are kept in memory as long as they hold together at most so many lines: a kilobyte each, more or less.
+const KEPT_LINES: usize = 300_000;
 
 pub(crate) struct Desk {
     workspace: Workspace,
@@ -47,7 +47,10 @@ impl Desk {
         }
         let manifest = Arc::new(project.store.manifest(&output)?);
         kept.push_back((output, Arc::clone(&manifest)));
-        if kept.len() > KEPT {
+        let lines = |kept: &VecDeque<(Digest, Arc<Manifest>)>| -> usize {
+            kept.iter().map(|(_, kept)| kept.items.len() + kept.rejections.len()).sum()
+        };
+        while kept.len() > 1 && lines(&kept) > KEPT_LINES {
             kept.pop_front();
         }
         Some(manifest)

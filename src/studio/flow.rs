@@ -7,6 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use catgen_api::Shape;
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
@@ -21,7 +22,8 @@ use crate::{
     Project,
     error::Result,
     plan::{self, PlanLine, State as Fresh},
-    record,
+    progress::Status,
+    record::{self, RunRecord},
 };
 
 pub(super) async fn page(State(desk): State<Arc<Desk>>) -> Response {
@@ -52,7 +54,14 @@ pub(super) struct Ask {
 }
 
 pub(super) async fn run(State(desk): State<Arc<Desk>>, Json(ask): Json<Ask>) -> Response {
-    match away(move || desk.jobs.start(ask.until.as_deref())).await {
+    let work = move || -> Result<()> {
+        // Only what is a stage becomes a word of a command.
+        if let Some(until) = &ask.until {
+            desk.stage(&desk.project()?, until)?;
+        }
+        desk.jobs.start(ask.until.as_deref())
+    };
+    match away(work).await {
         Ok(()) => Json(json!({ "started": true })).into_response(),
         Err(error) => page::json_error(&error),
     }
@@ -68,39 +77,55 @@ fn content(desk: &Desk) -> Result<Markup> {
     let lines = plan::plan(&project, &vec![true; project.pipeline.stages.len()], plan::LOOK_AHEAD)?;
     let to_do: usize = lines.iter().map(|line| line.compute).sum();
     let seconds: f64 = lines.iter().filter_map(|line| line.seconds).sum();
-    let last = record::list(desk.workspace()).pop();
+    let records = record::list(desk.workspace());
     let at_work = desk.jobs.is_at_work();
+    // While a run of our own is at work it is known who is busy, and asking would only be in its way.
+    let busy = if at_work { None } else { desk.workspace().busy() };
+    let photos = lines.first().is_some_and(|line| line.compute + line.reuse > 0)
+        || project.states.get(&project.pipeline.stages[0].name).is_some_and(|state| state.items > 0);
     Ok(html! {
         h1 { (project.pipeline.name) }
-        p #todo {
-            @if lines.iter().all(|line| line.state == Fresh::Fresh) { "Everything is up to date." }
+        p #todo .lead {
+            @if !photos { "There are no photos yet. Put some into data/" (project.pipeline.stages[0].name) " and come back to this page." }
+            @else if lines.iter().all(|line| line.state == Fresh::Fresh) { "Everything is up to date." }
             @else if to_do == 0 { "Nothing to compute; folders are to be brought up to date." }
-            @else { (number(to_do)) " pictures to make" @if seconds >= 1.0 { ", about " (duration(seconds)) } "." }
+            @else { (number(to_do)) @if to_do == 1 { " picture" } @else { " pictures" } " to make" @if seconds >= 1.0 { ", about " (duration(seconds)) } "." }
         }
         div.bar {
-            button #run type="button" disabled[at_work] { "Run" }
+            button #run .primary type="button" disabled[at_work] { "Run" }
             button #stop type="button" disabled[!at_work] { "Stop" }
-            progress #progress max="1" value="0" aria-label="Progress of the run" hidden {}
+            label { "up to " select #until { option value="" { "the end" } @for stage in &project.pipeline.stages { option value=(stage.name) { (stage.name) } } } }
             span #at role="status" { @if at_work { "A run is at work" } }
         }
-        (tree(&project, &lines, None))
-        @if let Some(last) = last {
-            p.quiet { "Last run: " (last.id) ", " (last.started) }
+        div #busy { @if let Some(by) = busy { p.note { "Another catgen-pipe works in this workspace: " (by) ". It can be looked at meanwhile." } } }
+        div #flow { (tree(&project, &lines, &records, None)) }
+        p #last .quiet {
+            @if let Some(last) = records.last() { "Last run: " (last.id) ", " (last.started)
+                @match last.status {
+                    Status::Stopped => ", stopped: the next one goes on from there",
+                    Status::Failed => { @if let Some(error) = &last.error { ", failed: " (error) } },
+                    _ => {},
+                } }
         }
-        details { summary { "What the run says" } pre #words.words tabindex="0" {} }
+        details { summary { "What the run says" } pre #words.words tabindex="0" aria-label="What the run says" {} }
     })
 }
 
-/// The stages that read one stage, each with those that read it: the data flow as nested lists.
-fn tree(project: &Project, lines: &[PlanLine], from: Option<usize>) -> Markup {
-    let stages: Vec<usize> = (0..lines.len()).filter(|at| project.pipeline.stages[*at].from == from).collect();
+/// The stages that read one stage, each followed by those that read it: below each other as long as it is one, as lists within the
+/// list where the flow divides.
+fn tree(project: &Project, lines: &[PlanLine], records: &[RunRecord], from: Option<usize>) -> Markup {
+    let readers = |from| -> Vec<usize> { (0..lines.len()).filter(|at| project.pipeline.stages[*at].from == from).collect() };
+    let first = readers(from);
     html! {
-        @if !stages.is_empty() {
-            ul.flow {
-                @for at in stages {
-                    li {
-                        (card(project, &lines[at], at))
-                        (tree(project, lines, Some(at)))
+        @if !first.is_empty() {
+            ul.flow.divided[first.len() > 1] {
+                @for at in first {
+                    @let chain = chain(at, &readers);
+                    @for (nth, at) in chain.iter().enumerate() {
+                        li {
+                            (card(project, &lines[*at], records, *at))
+                            @if nth + 1 == chain.len() { (tree(project, lines, records, Some(*at))) }
+                        }
                     }
                 }
             }
@@ -108,34 +133,57 @@ fn tree(project: &Project, lines: &[PlanLine], from: Option<usize>) -> Markup {
     }
 }
 
-fn card(project: &Project, line: &PlanLine, at: usize) -> Markup {
+/// A stage and what follows, as long as exactly one follows.
+fn chain(mut at: usize, readers: &impl Fn(Option<usize>) -> Vec<usize>) -> Vec<usize> {
+    let mut chain = vec![at];
+    while let [next] = readers(Some(at))[..] {
+        chain.push(next);
+        at = next;
+    }
+    chain
+}
+
+fn card(project: &Project, line: &PlanLine, records: &[RunRecord], at: usize) -> Markup {
     let stage = &project.pipeline.stages[at];
-    let state = match line.state {
-        Fresh::Fresh => "fresh",
-        Fresh::Stale => "stale",
-        Fresh::Pending => "pending",
+    let (state, words) = match line.state {
+        Fresh::Fresh => ("fresh", "up to date"),
+        Fresh::Stale => ("stale", "out of date"),
+        Fresh::Pending => ("pending", "never run"),
     };
     let finished = project.states.get(&stage.name);
+    let worked = records.iter().rev().flat_map(|run| &run.stages).find(|report| report.stage == stage.name && report.computed > 0);
+    let has_pictures = matches!(stage.shape(), Shape::Source | Shape::Item | Shape::Set);
     html! {
         section.card.(state) data-stage=(stage.name) aria-label=(stage.name) {
-            h2 { a href={ "/gallery?stage=" (encoded(&stage.name)) } { (stage.name) } }
-            p {
-                span.state { (state) } " · " (stage.entry.kind.name)
-                @if let Some(finished) = finished { " · " (number(finished.items)) " pictures" }
-                @if let Some(rejected) = finished.map(|state| state.rejections).filter(|count| *count > 0) {
-                    " · " a href={ "/gallery?show=rejected&stage=" (encoded(&stage.name)) } { (number(rejected)) " rejected" }
+            div.about {
+                h2 { @if stage.shape() == Shape::Train { (stage.name) } @else { a href={ "/gallery?stage=" (encoded(&stage.name)) } { (stage.name) } } }
+                p.quiet { (stage.entry.kind.summary) }
+            }
+            div.counts {
+                p {
+                    span.state { (words) }
+                    @if let Some(finished) = finished.filter(|_| has_pictures) { " · " (number(finished.items)) @if finished.items == 1 { " picture" } @else { " pictures" } }
+                    @if let Some(rejected) = finished.map(|state| state.rejections).filter(|count| *count > 0) {
+                        " · " a href={ "/gallery?show=rejected&stage=" (encoded(&stage.name)) } { (number(rejected)) " rejected" }
+                    }
                 }
+                @if let Some(worked) = worked { p.quiet { (number(worked.computed)) " made in " (duration(worked.seconds)) } }
+                @if line.compute + line.remove > 0 {
+                    p.todo { @if !line.exact { "at most " } (number(line.compute)) " to make, " (number(line.reuse)) " from the cache" @if line.remove > 0 { ", " (number(line.remove)) " to go" } }
+                }
+                @if let Some(reason) = &line.reason { p.why { (reason) } }
+                p.live hidden { progress max="1" value="0" aria-label={ "Progress of " (stage.name) } {} " " span {} }
             }
-            @if line.compute + line.remove > 0 {
-                p { @if !line.exact { "at most " } (number(line.compute)) " to make, " (number(line.reuse)) " from the cache, " (number(line.remove)) " to go" }
+            @if let Some(finished) = finished.filter(|_| has_pictures) {
+                div.strip data-of=(stage.name) data-key={ (stage.name) " " (finished.output.short()) } {}
             }
-            @if let Some(reason) = &line.reason { p.why { (reason) } }
         }
     }
 }
 
 fn duration(seconds: f64) -> String {
     match seconds {
+        s if s < 10.0 => format!("{s:.1} s"),
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
         s => format!("{:.1} h", s / 3600.0),

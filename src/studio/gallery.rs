@@ -38,6 +38,9 @@ pub(super) struct Ask {
     from: usize,
     #[serde(default)]
     count: usize,
+    /// Not those that follow each other but as many from all over the stage.
+    #[serde(default)]
+    spread: bool,
 }
 
 /// One tile: something that a stage kept or rejected.
@@ -61,7 +64,13 @@ pub(super) async fn items(State(desk): State<Arc<Desk>>, Query(ask): Query<Ask>)
         let stage = chosen(&desk, &project, &ask)?;
         let manifest = desk.manifest(&project, stage).unwrap_or_default();
         let tiles = select(&manifest, &ask);
-        let shown: Vec<Value> = tiles.iter().skip(ask.from).take(ask.count.min(MOST)).map(tile).collect();
+        let count = ask.count.min(MOST);
+        let shown: Vec<Value> = if ask.spread {
+            let step = tiles.len().div_ceil(count.max(1)).max(1);
+            tiles.iter().step_by(step).map(tile).collect()
+        } else {
+            tiles.iter().skip(ask.from).take(count).map(tile).collect()
+        };
         Ok(json!({ "total": tiles.len(), "from": ask.from, "items": shown }))
     };
     match away(work).await {
@@ -119,12 +128,13 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
     let finished = project.states.get(&declared.name);
     let before = declared.from.map(|from| project.pipeline.stages[from].name.as_str()).unwrap_or_default();
     let show = ask.show.as_deref().unwrap_or("kept");
+    let transforms = transforms(&project, stage);
     Ok(html! {
         h1 { (declared.name) }
         form.bar method="get" action="/gallery" role="search" {
             label { "Stage "
                 select name="stage" {
-                    @for (at, other) in project.pipeline.stages.iter().enumerate().filter(|(_, other)| other.shape() != Shape::Train) {
+                    @for (at, other) in project.pipeline.stages.iter().enumerate().filter(|(_, other)| !matches!(other.shape(), Shape::Train | Shape::Pack)) {
                         option value=(other.name) selected[at == stage] { (other.name) }
                     }
                 }
@@ -136,16 +146,27 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
                     }
                 }
             }
-            label { "Find " input type="search" name="find" value=(ask.find.as_deref().unwrap_or_default()) placeholder="name, photo, transform"; }
+            label { "Find "
+                input type="search" name="find" value=(ask.find.as_deref().unwrap_or_default()) placeholder="name, photo or transform" list=[(!transforms.is_empty()).then_some("transforms")];
+            }
+            @if !transforms.is_empty() { datalist id="transforms" { @for transform in &transforms { option value=(transform) {} } } }
             button { "Show" }
         }
         @match finished {
             None => p { "This stage never ran. " a href="/" { "Run it" } " and its pictures are here." },
             Some(state) => {
-                p #count { (number(if show == "rejected" { state.rejections } else { state.items })) @if show == "rejected" { " rejected" } @else { " pictures" } }
+                p #count .quiet role="status" { (number(if show == "rejected" { state.rejections } else { state.items })) @if show == "rejected" { " rejected" } @else { " pictures" } }
                 div #grid role="list" aria-label={ "Pictures of " (declared.name) } data-stage=(declared.name) data-before=(before)
                     data-show=(show) data-find=(ask.find.as_deref().unwrap_or_default()) data-page={ "/picture?stage=" (encoded(&declared.name)) } {}
             }
         }
     })
+}
+
+/// The transforms that pictures of this stage may have gone through, which their names tell: its own or those of the nearest before it.
+fn transforms(project: &Project, stage: usize) -> Vec<String> {
+    let way = std::iter::successors(Some(stage), |at| project.pipeline.stages[*at].from);
+    let own = |at: usize| project.pipeline.stages[at].params.iter().find(|(name, _)| *name == "transforms").map(|(_, value)| value);
+    let words = way.filter_map(own).find_map(Value::as_array);
+    words.map_or_else(Vec::new, |words| words.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }

@@ -25,12 +25,39 @@ const BEHIND: usize = 1024;
 pub(crate) struct Jobs {
     root: PathBuf,
     at_work: Arc<Mutex<Option<Child>>>,
-    said: broadcast::Sender<Value>,
+    said: Said,
+}
+
+/// What a run says, to every page that is open; pages opened later are told how far it is.
+#[derive(Clone)]
+struct Said {
+    pages: broadcast::Sender<Value>,
+    /// The last word about how far it is.
+    last: Arc<Mutex<Option<Value>>>,
+}
+
+impl Said {
+    fn say(&self, value: Value) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match value["event"].as_str() {
+            Some("started" | "progress") => *last = Some(value.clone()),
+            Some("ended") => *last = None,
+            _ => {}
+        }
+        // Nobody may be listening.
+        let _ = self.pages.send(value);
+    }
+
+    /// What was said last, and all that follows it.
+    fn listen(&self) -> (Option<Value>, broadcast::Receiver<Value>) {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        (last.clone(), self.pages.subscribe())
+    }
 }
 
 impl Jobs {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, at_work: Arc::default(), said: broadcast::channel(BEHIND).0 }
+        Self { root, at_work: Arc::default(), said: Said { pages: broadcast::channel(BEHIND).0, last: Arc::default() } }
     }
 
     /// Whether a run that was started here is still at work.
@@ -61,7 +88,7 @@ impl Jobs {
         let (out, words) = (child.stdout.take(), child.stderr.take());
         *at_work = Some(child);
         drop(at_work);
-        let _ = self.said.send(json!({ "event": "started" }));
+        self.said.say(json!({ "event": "started" }));
         let (slot, said) = (Arc::clone(&self.at_work), self.said.clone());
         std::thread::spawn(move || follow(out, words, &slot, &said));
         Ok(())
@@ -98,13 +125,13 @@ fn interrupt(child: &mut Child) {
 }
 
 /// Passes on what a run says until it ends, then says how it ended.
-fn follow(out: Option<impl Read>, words: Option<impl Read + Send + 'static>, slot: &Mutex<Option<Child>>, said: &broadcast::Sender<Value>) {
+fn follow(out: Option<impl Read>, words: Option<impl Read + Send + 'static>, slot: &Mutex<Option<Child>>, said: &Said) {
     let words = words.map(|words| {
         let said = said.clone();
         std::thread::spawn(move || {
             let mut last = Vec::new();
             for line in BufReader::new(words).lines().map_while(std::io::Result::ok) {
-                let _ = said.send(json!({ "event": "words", "text": line }));
+                said.say(json!({ "event": "words", "text": line }));
                 if line.starts_with("error: ") || line.starts_with("hint: ") {
                     last.push(line);
                 }
@@ -115,7 +142,7 @@ fn follow(out: Option<impl Read>, words: Option<impl Read + Send + 'static>, slo
     if let Some(out) = out {
         for line in BufReader::new(out).lines().map_while(std::io::Result::ok) {
             if let Ok(value) = serde_json::from_str::<Value>(&line) {
-                let _ = said.send(value);
+                said.say(value);
             }
         }
     }
@@ -123,14 +150,13 @@ fn follow(out: Option<impl Read>, words: Option<impl Read + Send + 'static>, slo
     let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
     let code = slot.take().and_then(|mut child| child.wait().ok()).and_then(|status| status.code());
     drop(slot);
-    let _ = said.send(json!({ "event": "ended", "code": code, "words": words }));
+    said.say(json!({ "event": "ended", "code": code, "words": words }));
 }
 
-/// Everything that a run says from now on.
+/// How far a run is, and everything that it says from now on.
 pub(super) async fn events(State(desk): State<Arc<Desk>>) -> Sse<impl Stream<Item = std::result::Result<Event, Infallible>>> {
-    let lines = BroadcastStream::new(desk.jobs.said.subscribe()).map(|said| {
-        let value = said.unwrap_or_else(|_| json!({ "event": "missed" }));
-        Ok(Event::default().data(value.to_string()))
-    });
+    let (last, lines) = desk.jobs.said.listen();
+    let lines = BroadcastStream::new(lines).map(|said| said.unwrap_or_else(|_| json!({ "event": "missed" })));
+    let lines = tokio_stream::iter(last).chain(lines).map(|value| Ok(Event::default().data(value.to_string())));
     Sse::new(lines).keep_alive(KeepAlive::default())
 }

@@ -33,9 +33,9 @@ fn frame(title: &str, token: Option<&str>, scripts: &[&str], content: Markup) ->
             body {
                 a.skip href="#content" { "Skip to the content" }
                 header {
-                    strong { "catgen-pipe" }
+                    a.brand href="/" { img src="/icon.svg" alt="" width="28" height="28"; strong { "catgen-pipe" } }
                     nav aria-label="Pages" {
-                        @for (href, name) in [("/", "Flow"), ("/gallery", "Gallery"), ("/review", "Review")] {
+                        @for (href, name) in [("/", "Flow"), ("/gallery", "Gallery"), ("/duplicates", "Duplicates"), ("/review", "Review")] {
                             a href=(href) aria-current=[(name == title).then_some("page")] { (name) }
                         }
                     }

@@ -45,6 +45,7 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
     let neighbour = |at: Option<usize>| at.and_then(|at| manifest.items.get(at)).map(|item| link(&project, stage, &item.name));
     let (before, after) = (neighbour(at.checked_sub(1)), neighbour(Some(at + 1)));
     let siblings: Vec<_> = manifest.items.iter().filter(|other| other.photo == item.photo && other.name != item.name).take(64).collect();
+    let class = if item.width.max(item.height) <= 128 { "large board small" } else { "large board" };
     Ok(html! {
         h1 { (item.name) }
         p.bar {
@@ -52,34 +53,46 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
             @if let Some(after) = after { a href=(after) rel="next" { "next →" } }
             a href={ "/gallery?stage=" (encoded(&ask.stage)) } { "all of " (ask.stage) }
         }
-        img.large.board src=(address(&project, stage, item, 1024)) alt={ (item.name) " as " (ask.stage) " put it out" };
-        h2 { "Its way, back to the photo" }
-        ol.way {
-            @for step in &steps {
-                @let name = &project.pipeline.stages[step.stage].name;
-                li {
-                    a href=(link(&project, step.stage, &step.item.name)) {
-                        img.board src=(address(&project, step.stage, &step.item, 384)) alt={ "in " (name) } loading="lazy";
-                    }
-                    div {
-                        h3 { (name) }
-                        p { (step.item.name) " · " (step.item.width) "×" (step.item.height) }
-                        (facts(&step.item.facts))
-                        @if let Some(state) = project.states.get(name) {
-                            details {
-                                summary { "what was in its key" }
-                                dl { @for (name, value) in state.components.iter() { dt { (name) } dd { (value) } } }
-                            }
+        div.picture {
+            div {
+                img class=(class) src=(address(&project, stage, item, 1024)) alt={ (item.name) " as " (ask.stage) " put it out" };
+                @if !siblings.is_empty() {
+                    h2 { "Of the same photo" }
+                    ul.strip {
+                        @for other in siblings {
+                            li { a href=(link(&project, stage, &other.name)) { img.board src=(address(&project, stage, other, 128)) alt=(other.name) loading="lazy"; } }
                         }
                     }
                 }
             }
-        }
-        @if !siblings.is_empty() {
-            h2 { "Of the same photo" }
-            ul.strip {
-                @for other in siblings {
-                    li { a href=(link(&project, stage, &other.name)) { img.board src=(address(&project, stage, other, 128)) alt=(other.name) loading="lazy"; } }
+            section aria-labelledby="way" {
+                h2 #way { "Its way, back to the photo" }
+                ol.way {
+                    @for step in &steps {
+                        @let declared = &project.pipeline.stages[step.stage];
+                        li {
+                            a href=(link(&project, step.stage, &step.item.name)) {
+                                img.board src=(address(&project, step.stage, &step.item, 384)) alt={ "in " (declared.name) } loading="lazy";
+                            }
+                            div {
+                                h3 { (declared.name) }
+                                p { (step.item.name) " · " (step.item.width) "×" (step.item.height) }
+                                (facts(&step.item.facts))
+                                @if declared.params.iter().next().is_some() {
+                                    details {
+                                        summary { "Parameters" }
+                                        dl { @for (name, value) in declared.params.iter() { dt { (name) } dd { (plain(value)) } } }
+                                    }
+                                }
+                                @if let Some(state) = project.states.get(&declared.name) {
+                                    details {
+                                        summary { "What was in its key" }
+                                        dl { @for (name, value) in state.components.iter() { dt { (name) } dd { (value) } } }
+                                    }
+                                }
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -90,8 +103,17 @@ fn link(project: &Project, stage: usize, name: &str) -> String {
     format!("/picture?stage={}&name={}", encoded(&project.pipeline.stages[stage].name), encoded(name))
 }
 
+/// A value as people write it: words without quotes, lists with commas, what was drawn as `name value`.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(parts) => parts.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
 fn facts(facts: &catgen_api::Facts) -> Markup {
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     html! {
         @if !facts.is_empty() {
             dl { @for (name, value) in facts { dt { (name) } dd { (plain(value)) } } }

@@ -144,30 +144,39 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
         return Ok(html! { h1 { "Review" } p { (name) " never ran. " a href="/" { "Run it" } " and its pictures wait here." } });
     }
     Ok(html! {
-        h1 { "Review of " (name) }
-        @if !others.is_empty() {
-            p { "Also: " @for other in others { a href={ "/review?stage=" (super::thumbs::encoded(other)) } { (other) } " " } }
+        div.title {
+            h1 { "Review of " (name) }
+            @if !others.is_empty() {
+                p { "Also: " @for other in others { a href={ "/review?stage=" (super::thumbs::encoded(other)) } { (other) } " " } }
+            }
         }
         div #review data-stage=(name) {
-            p #left role="status" { "Loading…" }
+            div.status {
+                progress #done max="1" value="0" aria-label="Decided" {}
+                p #left role="status" { "Loading…" }
+            }
             figure {
                 div #stage.board {
                     img #shown alt="";
                     img #photo alt="" hidden;
+                    span #divider hidden {}
                 }
-                figcaption { span #name {} " " span #flags {} " " strong #decision {} }
+                figcaption { strong #decision {} " " span #name {} " " span #flags {} }
             }
-            label #sliderlabel hidden { "Photo ↔ picture " input #slider type="range" min="0" max="100" value="50"; }
-            div.bar {
-                button type="button" data-do="keep" { "Keep " kbd { "K" } }
-                button type="button" data-do="reject" { "Reject " kbd { "X" } }
+            label #sliderlabel hidden { "Photo" input #slider type="range" min="0" max="100" value="50" aria-label="How much of the photo is shown over the picture"; "Picture" }
+            div.bar.decide {
+                button.keep type="button" data-do="keep" { "Keep " kbd { "K" } }
+                button.reject type="button" data-do="reject" { "Reject " kbd { "X" } }
                 button type="button" data-do="undo" { "Undo " kbd { "U" } }
+            }
+            div.bar.move {
                 button type="button" data-do="previous" { "Back " kbd { "←" } }
                 button type="button" data-do="next" { "On " kbd { "→" } }
                 button type="button" data-do="flagged" { "Next flagged " kbd { "F" } }
-                button type="button" data-do="zoom" { "Zoom " kbd { "Z" } }
-                button type="button" data-do="photo" { "Against the photo " kbd { "B" } }
+                button type="button" data-do="zoom" aria-pressed="false" { "Zoom " kbd { "Z" } }
+                button type="button" data-do="photo" aria-pressed="false" { "Against the photo " kbd { "B" } }
             }
+            p #finished.note hidden { "Everything is decided. " a href="/" { "Run" } " and it is obeyed." }
             p.quiet { "Every decision is on the disk before the next picture shows. The next run obeys." }
         }
     })

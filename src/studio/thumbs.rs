@@ -1,6 +1,18 @@
 //! Pictures by digest, re-encoded at a size for the page and kept, so that a gallery is quick the second time.
+//!
+//! They lie in `.catgen/thumbs`, at most [`ROOM`] bytes of them: the oldest go when the studio starts and whenever some hundreds came.
+//! The folder may be deleted at any time, and `gc` does.
 
-use std::{fs, io::Cursor, path::PathBuf, str::FromStr, sync::Arc};
+use std::{
+    fs,
+    io::Cursor,
+    path::PathBuf,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use axum::{
     extract::{Path, Query, State},
@@ -12,6 +24,12 @@ use serde::Deserialize;
 
 use super::{Desk, desk::away};
 use crate::{Project, run};
+
+/// How many bytes of thumbnails are kept: those of 76,000 pictures, and a few thousand large ones.
+const ROOM: u64 = 1 << 30;
+
+/// After so many new ones it is looked at how many there are.
+const MANY: usize = 500;
 
 /// The sizes that pages ask for, in pixels of the longest side.
 const SIDES: [u32; 3] = [128, 384, 1024];
@@ -51,6 +69,10 @@ fn make(desk: &Desk, digest: Digest, stage: &str, side: u32) -> Option<Vec<u8>> 
     let picture = run::picture_of(&project, at, item, Some(side)).ok()?.ok()?;
     let bytes = encode(&picture)?;
     keep(&kept, &bytes);
+    static FRESH: AtomicUsize = AtomicUsize::new(0);
+    if FRESH.fetch_add(1, Ordering::Relaxed) % MANY == MANY - 1 {
+        trim(desk);
+    }
     Some(bytes)
 }
 
@@ -64,6 +86,36 @@ fn encode(picture: &Picture) -> Option<Vec<u8>> {
             Some(bytes.into_inner())
         }
         _ => Some(catgen_picture::encode_png(picture)),
+    }
+}
+
+/// Removes the oldest thumbnails if there are more than there is room for.
+pub(super) fn trim(desk: &Desk) {
+    trim_to(&desk.workspace().store().join("thumbs"), ROOM);
+}
+
+/// What cannot be removed stays: the next time is soon.
+fn trim_to(folder: &std::path::Path, room: u64) {
+    let entries = walkdir::WalkDir::new(folder).into_iter().filter_map(std::result::Result::ok).filter(|entry| entry.file_type().is_file());
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| {
+            let about = entry.metadata().ok()?;
+            Some((about.modified().ok()?, about.len(), entry.into_path()))
+        })
+        .collect();
+    let mut bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+    if bytes <= room {
+        return;
+    }
+    files.sort();
+    for (_, size, path) in files {
+        // A little more than needed, so that it is not done again for the next picture.
+        if bytes <= room / 4 * 3 {
+            break;
+        }
+        if fs::remove_file(&path).is_ok() {
+            bytes -= size;
+        }
     }
 }
 
@@ -96,4 +148,35 @@ pub(super) fn address(project: &Project, stage: usize, item: &Item, side: u32) -
 pub(super) fn encoded(text: &str) -> String {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if safe(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_when_there_is_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(1000);
+        for nth in 0..8u64 {
+            let path = folder.path().join(format!("{:02}", nth % 2)).join(nth.to_string());
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, [0; 100]).unwrap();
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(long_ago + std::time::Duration::from_secs(nth)).unwrap();
+        }
+        let left = || -> Vec<u64> { (0..8).filter(|nth| folder.path().join(format!("{:02}/{nth}", nth % 2)).exists()).collect() };
+        trim_to(folder.path(), 800);
+        assert_eq!(left().len(), 8);
+        trim_to(folder.path(), 799);
+        assert_eq!(left(), [3, 4, 5, 6, 7]);
+        trim_to(&folder.path().join("nowhere"), 0);
+    }
+
+    #[test]
+    fn a_text_in_an_address_is_nothing_but_text() {
+        for (text, expected) in [("4.Verified", "4.Verified"), ("a b&c=d/../é", "a%20b%26c%3Dd%2F..%2F%C3%A9"), ("", "")] {
+            assert_eq!(encoded(text), expected);
+        }
+    }
 }

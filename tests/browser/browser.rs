@@ -148,7 +148,12 @@ impl Browser {
     pub(crate) fn until(&self, condition: &str) {
         let until = Instant::now() + PATIENCE;
         while self.script(&format!("return Boolean({condition})")) != true {
-            assert!(Instant::now() < until, "{condition}: not so after {PATIENCE:?}; the page says:\n{}\n{:?}", self.page(), self.complaints());
+            assert!(
+                Instant::now() < until,
+                "{condition}: not so after {PATIENCE:?}; the page says:\n{}\n{:?}",
+                self.page(),
+                self.complaints()
+            );
             std::thread::sleep(Duration::from_millis(30));
         }
     }
@@ -220,7 +225,7 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // Asked first, so that Chromium removes its own files; the driver's end takes care of what is left.
-        let _ = self.runtime.block_on(tokio::time::timeout(Duration::from_secs(10), self.client.clone().close()));
+        let _ = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), self.client.clone().close()).await });
         let _ = self.driver.0.kill();
     }
 }

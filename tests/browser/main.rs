@@ -7,9 +7,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and its helpers with it")]
 
 mod browser;
+mod duplicates;
+mod gallery;
 #[path = "../it/home.rs"]
 #[expect(dead_code, reason = "the other test binary uses the rest of it")]
 mod home;
+mod live;
 mod pages;
 mod review;
 #[path = "../it/served.rs"]

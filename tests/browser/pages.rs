@@ -12,7 +12,7 @@ fn pages(browser: &Browser) -> Vec<(&'static str, String)> {
     let picture = browser.script_then(
         "fetch('/items.json?stage=4.Verified&count=1').then((answer) => answer.json()).then((list) => done(encodeURIComponent(list.items[0].name)))",
     );
-    let mut pages: Vec<(&str, String)> = ["flow /", "gallery /gallery?stage=4.Verified", "review /review"]
+    let mut pages: Vec<(&str, String)> = ["flow /", "gallery /gallery?stage=4.Verified", "duplicates /duplicates", "review /review"]
         .iter()
         .map(|page| page.split_once(' ').unwrap())
         .map(|(name, path)| (name, path.to_owned()))

@@ -63,8 +63,7 @@ fn twenty_photos_are_reviewed_by_keyboard_and_the_next_run_obeys() {
     browser.click("#run");
     browser.until("document.querySelector('#run').disabled === false && document.querySelector('#at').innerText === ''");
     let listed = home.lines(&["verify", "list", "--json"]);
-    let stopped: Vec<&str> =
-        listed.iter().filter(|line| line["goes_on"] == false).map(|line| line["name"].as_str().unwrap()).collect();
+    let stopped: Vec<&str> = listed.iter().filter(|line| line["goes_on"] == false).map(|line| line["name"].as_str().unwrap()).collect();
     rejected.sort();
     assert_eq!(stopped, rejected);
     for name in &rejected {

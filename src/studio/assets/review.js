@@ -4,35 +4,58 @@ const review = document.getElementById("review");
 if (review) {
   const token = document.querySelector('meta[name="catgen-token"]').content;
   const el = (id) => document.getElementById(id);
-  let list = { items: [] }, at = 0, busy = false, against = false;
-  const done = [];
+  const button = (name) => review.querySelector(`[data-do="${name}"]`);
+  let list = { items: [] }, at = 0, busy = false, against = false, zoomed = false;
+  const done = [], ahead = new Map();
 
   const thumb = (digest, stage, side) => `/thumb/${digest}?stage=${encodeURIComponent(stage)}&side=${side}`;
   const undecided = (item) => !item.decision;
   const flagged = (item) => item.flags.length > 0;
+  const many = (count, one, more) => `${count} ${count === 1 ? one : more}`;
 
   function show() {
-    const item = list.items[at];
-    const left = list.items.filter(undecided).length, doubtful = list.items.filter((item) => undecided(item) && flagged(item)).length;
-    el("left").textContent = list.items.length === 0 ? "There are no pictures to look at." :
-      `${at + 1} of ${list.items.length} · ${left} undecided, ${doubtful} of them flagged`;
+    const { items } = list, item = items[at];
+    const left = items.filter(undecided).length, doubtful = items.filter((item) => undecided(item) && flagged(item)).length;
+    Object.assign(el("done"), { max: Math.max(items.length, 1), value: items.length - left });
+    el("left").textContent = items.length === 0 ? "There are no pictures to look at." :
+      `Picture ${at + 1} of ${items.length} · ${left} left${doubtful ? `, ${many(doubtful, "of them flagged", "of them flagged")}` : ""}`;
+    el("left").dataset.total = items.length;
+    el("finished").hidden = left > 0 || items.length === 0;
     if (!item) return;
     el("shown").src = thumb(item.digest, list.before, 1024);
     el("shown").alt = item.name;
     el("name").textContent = item.name;
-    el("flags").textContent = item.flags.join(" ");
+    el("flags").textContent = item.flags.join(" · ");
     el("decision").textContent = item.decision === "accept" ? "kept" : item.decision === "reject" ? "rejected" : "";
+    el("decision").className = item.decision ?? "";
+    el("stage").className = "board " + (item.decision ?? "");
     el("photo").alt = `the photo ${item.photo_name}`;
     if (against) el("photo").src = thumb(item.photo, list.source, 1024);
-    // What comes next is fetched while this one is looked at.
-    for (const next of list.items.slice(at + 1, at + 4)) new Image().src = thumb(next.digest, list.before, 1024);
+    zoom(false);
+    // What comes next is fetched while this one is looked at; held, so that the browser keeps it.
+    for (const [nth] of ahead) if (nth < at - 1 || nth > at + 6) ahead.delete(nth);
+    for (let nth = at + 1; nth <= at + 4 && nth < items.length; nth++) {
+      if (ahead.has(nth)) continue;
+      const image = new Image();
+      image.src = thumb(items[nth].digest, list.before, 1024);
+      ahead.set(nth, image);
+    }
   }
 
   function move(to) { if (to >= 0 && to < list.items.length) { at = to; show(); } }
 
+  function zoom(on) {
+    zoomed = on;
+    el("stage").classList.toggle("zoomed", on);
+    button("zoom").setAttribute("aria-pressed", on);
+    for (const image of [el("shown"), el("photo")]) image.style.transformOrigin = "50% 50%";
+  }
+
   function slide() {
-    el("photo").hidden = el("sliderlabel").hidden = !against;
+    for (const id of ["photo", "sliderlabel", "divider"]) el(id).hidden = !against;
     el("photo").style.clipPath = `inset(0 ${100 - el("slider").value}% 0 0)`;
+    el("divider").style.left = `${el("slider").value}%`;
+    button("photo").setAttribute("aria-pressed", against);
   }
 
   async function send(item, choice) {
@@ -40,7 +63,8 @@ if (review) {
       body: JSON.stringify({ stage: list.stage, digest: item.digest, choice }) });
     const data = await answer.json();
     if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("\n"));
-    item.decision = data.decision;
+    // Equal pictures are one to the stage, whatever their names.
+    for (const same of list.items) if (same.digest === item.digest) same.decision = data.decision;
   }
 
   async function decide(choice) {
@@ -68,24 +92,39 @@ if (review) {
     busy = false;
   }
 
+  // From here on, and then from the start.
+  function nextFlagged() {
+    const wanted = (item) => flagged(item) && undecided(item);
+    const after = list.items.findIndex((item, nth) => nth > at && wanted(item));
+    const found = after >= 0 ? after : list.items.findIndex(wanted);
+    if (found >= 0) move(found); else el("says").textContent = "Nothing flagged is left.";
+  }
+
   const actions = {
     keep: () => decide("accept"), reject: () => decide("reject"), undo,
-    previous: () => move(at - 1), next: () => move(at + 1),
-    flagged: () => { const found = list.items.findIndex((item, nth) => nth > at && flagged(item) && undecided(item)); if (found >= 0) move(found); },
-    zoom: () => el("stage").classList.toggle("zoomed"),
+    previous: () => move(at - 1), next: () => move(at + 1), flagged: nextFlagged,
+    zoom: () => zoom(!zoomed),
     photo: () => { against = !against; slide(); show(); },
   };
   const keys = { k: "keep", Enter: "keep", x: "reject", Delete: "reject", u: "undo", ArrowLeft: "previous", ArrowRight: "next", f: "flagged", z: "zoom", b: "photo" };
 
   addEventListener("keydown", (event) => {
     const name = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    const inControl = event.target.closest("input, select, summary") || (event.key === "Enter" && event.target.closest("a, button"));
-    if (!name || event.ctrlKey || event.metaKey || event.altKey || inControl) return;
+    const inControl = event.target.closest("input, select, summary") && event.key.startsWith("Arrow") || (event.key === "Enter" && event.target.closest("a, button, summary"));
+    if (!name || event.ctrlKey || event.metaKey || event.altKey || event.repeat && name !== "next" && name !== "previous" || inControl) return;
     event.preventDefault();
     actions[name]();
   });
   review.addEventListener("click", (event) => { const button = event.target.closest("[data-do]"); if (button) actions[button.dataset.do](); });
   el("slider").addEventListener("input", slide);
+  el("stage").addEventListener("click", () => zoom(!zoomed));
+  // Zoomed in, the place under the pointer is looked at.
+  el("stage").addEventListener("pointermove", (event) => {
+    if (!zoomed) return;
+    const box = el("stage").getBoundingClientRect();
+    const origin = `${(100 * (event.clientX - box.left)) / box.width}% ${(100 * (event.clientY - box.top)) / box.height}%`;
+    for (const image of [el("shown"), el("photo")]) image.style.transformOrigin = origin;
+  });
 
   fetch("/review.json?" + new URLSearchParams({ stage: review.dataset.stage })).then(async (answer) => {
     const data = await answer.json();
