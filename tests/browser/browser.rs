@@ -193,11 +193,6 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] }));
     }
 
-    /// What is on the screen, as PNG.
-    pub(crate) fn screenshot(&self) -> Vec<u8> {
-        self.wait_for(self.client.screenshot())
-    }
-
     /// What the browser had to complain about since it was asked last: scripts that failed, files that are missing, what the page's own policy forbids.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let log = self.special("se/log", json!({ "type": "browser" }));

@@ -155,7 +155,7 @@ fn no_path_leads_to_a_file() {
         &format!("/thumb/{}?stage=3.Zoom_photos", &digest[..63]),
         &format!("/thumb/{digest}0?stage=3.Zoom_photos"),
         &format!("/thumb/{long}?stage=3.Zoom_photos"),
-        &format!("/thumb/{digest}?stage=..%2f..%2f"),
+        &format!("/thumb/{}?stage=..%2f..%2f", "1".repeat(64)),
         &format!("/thumb/{}?stage=3.Zoom_photos", "0".repeat(64)),
         &format!("/thumb/{digest}?stage=3.Zoom_photos&side=99999999999999999999"),
         &format!("/picture?stage={long}&name={long}{long}{long}{long}"),

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -17,8 +18,13 @@ pub(crate) struct Studio {
 
 impl Studio {
     pub(crate) fn open(home: &Home) -> Self {
+        Self::of(home.folder.path())
+    }
+
+    /// Of the workspace in that folder.
+    pub(crate) fn of(workspace: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_catgen-pipe"))
-            .current_dir(home.folder.path())
+            .current_dir(workspace)
             .args(["studio", "--port", "0", "--json"])
             .env_remove("CATGEN_LOG")
             .stdin(Stdio::null())
