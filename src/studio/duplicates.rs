@@ -20,7 +20,7 @@ use super::{
     Desk,
     desk::away,
     page::{self, number},
-    thumbs::{address, encoded},
+    thumbs::{boxed, encoded},
 };
 use crate::{
     Error, Project,
@@ -178,7 +178,7 @@ impl Shown<'_> {
     fn image(&self, digest: &Digest, name: &str, side: u32) -> Markup {
         html! {
             @match self.items.get(digest) {
-                Some(item) => img.board src=(address(self.project, self.before, item, side)) alt=(name) loading="lazy";,
+                Some(item) => (boxed(self.project, self.before, item, side, name)),
                 None => span.gone { "no longer here" },
             }
         }

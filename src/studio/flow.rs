@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     Desk,
     desk::away,
-    page::{self, number},
+    page::{self, number, stage_name},
     thumbs::encoded,
 };
 use crate::{
@@ -156,7 +156,7 @@ fn card(project: &Project, line: &PlanLine, records: &[RunRecord], at: usize) ->
     html! {
         section.card.(state) data-stage=(stage.name) aria-label=(stage.name) {
             div.about {
-                h2 { @if stage.shape() == Shape::Train { (stage.name) } @else { a href={ "/gallery?stage=" (encoded(&stage.name)) } { (stage.name) } } }
+                h2 { @if has_pictures { a href={ "/gallery?stage=" (encoded(&stage.name)) } { (stage_name(&stage.name)) } } @else { (stage_name(&stage.name)) } }
                 p.quiet { (stage.entry.kind.summary) }
             }
             div.counts {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Desk,
     desk::away,
-    page::{self, number},
+    page::{self, number, stage_name},
     thumbs::encoded,
 };
 use crate::{Project, error::Result};
@@ -130,7 +130,7 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
     let show = ask.show.as_deref().unwrap_or("kept");
     let transforms = transforms(&project, stage);
     Ok(html! {
-        h1 { (declared.name) }
+        h1 { (stage_name(&declared.name)) }
         form.bar method="get" action="/gallery" role="search" {
             label { "Stage "
                 select name="stage" {

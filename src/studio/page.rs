@@ -76,6 +76,20 @@ pub(super) fn json_error(error: &Error) -> Response {
     (status, Json(json!({ "error": error.to_string(), "hint": error.hint() }))).into_response()
 }
 
+/// A stage's name, which may break where a person would break it; the folder that several share stands back.
+pub(super) fn stage_name(name: &str) -> Markup {
+    let (prefix, last) = name.rsplit_once('/').map_or(("", name), |(prefix, last)| (prefix, last));
+    html! {
+        @if !prefix.is_empty() { span.prefix { (broken(prefix)) "/" } wbr; }
+        (broken(last))
+    }
+}
+
+/// A name that may break after its underscores, points and slashes, and not within a word.
+fn broken(name: &str) -> Markup {
+    html! { @for part in name.split_inclusive(['_', '.', '/', '-']) { (part) wbr; } }
+}
+
 /// Whole numbers as people write them: 76 000.
 pub(super) fn number(count: usize) -> String {
     let digits = count.to_string();

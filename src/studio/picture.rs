@@ -14,7 +14,7 @@ use super::{
     Desk,
     desk::away,
     page,
-    thumbs::{address, encoded},
+    thumbs::{address, boxed, encoded},
 };
 use crate::{Error, Project, error::Result, lineage};
 
@@ -45,7 +45,7 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
     let neighbour = |at: Option<usize>| at.and_then(|at| manifest.items.get(at)).map(|item| link(&project, stage, &item.name));
     let (before, after) = (neighbour(at.checked_sub(1)), neighbour(Some(at + 1)));
     let siblings: Vec<_> = manifest.items.iter().filter(|other| other.photo == item.photo && other.name != item.name).take(64).collect();
-    let class = if item.width.max(item.height) <= 128 { "large board small" } else { "large board" };
+    let class = if item.width.max(item.height) <= 128 { "large board pixels small" } else { "large board" };
     Ok(html! {
         h1 { (item.name) }
         p.bar {
@@ -60,7 +60,7 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
                     h2 { "Of the same photo" }
                     ul.strip {
                         @for other in siblings {
-                            li { a href=(link(&project, stage, &other.name)) { img.board src=(address(&project, stage, other, 128)) alt=(other.name) loading="lazy"; } }
+                            li { a href=(link(&project, stage, &other.name)) { (boxed(&project, stage, other, 128, &other.name)) } }
                         }
                     }
                 }
@@ -72,10 +72,10 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
                         @let declared = &project.pipeline.stages[step.stage];
                         li {
                             a href=(link(&project, step.stage, &step.item.name)) {
-                                img.board src=(address(&project, step.stage, &step.item, 384)) alt={ "in " (declared.name) } loading="lazy";
+                                (boxed(&project, step.stage, &step.item, 384, &format!("in {}", declared.name)))
                             }
                             div {
-                                h3 { (declared.name) }
+                                h3 { (page::stage_name(&declared.name)) }
                                 p { (step.item.name) " · " (step.item.width) "×" (step.item.height) }
                                 (facts(&step.item.facts))
                                 @if declared.params.iter().next().is_some() {
@@ -116,7 +116,7 @@ fn plain(value: &Value) -> String {
 fn facts(facts: &catgen_api::Facts) -> Markup {
     html! {
         @if !facts.is_empty() {
-            dl { @for (name, value) in facts { dt { (name) } dd { (plain(value)) } } }
+            dl { @for (name, value) in facts.iter().filter(|(_, value)| !value.as_array().is_some_and(Vec::is_empty)) { dt { (name) } dd { (plain(value)) } } }
         }
     }
 }

@@ -49,7 +49,9 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, Query(ask): Query<Ask>) 
         };
         let kept = manifest.items.iter().map(|item| {
             json!({
-                "name": item.name, "digest": item.input, "photo": item.photo.digest, "photo_name": item.photo.path,
+                "name": item.name, "digest": item.input, "size": [item.width, item.height],
+                "photo": item.photo.digest, "photo_name": item.photo.path, "photo_size": item.photo.size,
+                "window": inputs.get(&item.input).and_then(|input| input.facts.get("window")),
                 "flags": flags(item), "decision": word(&item.input, Some(&item.photo.digest)),
             })
         });
@@ -57,8 +59,9 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, Query(ask): Query<Ask>) 
             let input = rejection.input?;
             let item = inputs.get(&input)?;
             Some(json!({
-                "name": item.name, "digest": input, "photo": item.photo.digest, "photo_name": item.photo.path,
-                "flags": [rejection.reason], "decision": word(&input, Some(&item.photo.digest)),
+                "name": item.name, "digest": input, "size": [item.width, item.height],
+                "photo": item.photo.digest, "photo_name": item.photo.path, "photo_size": item.photo.size,
+                "window": item.facts.get("window"), "flags": [rejection.reason], "decision": word(&input, Some(&item.photo.digest)),
             }))
         });
         let mut items: Vec<Value> = kept.chain(stopped).collect();
@@ -156,10 +159,12 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
                 p #left role="status" { "Loading…" }
             }
             figure {
-                div #stage.board {
-                    img #shown alt="";
-                    img #photo alt="" hidden;
-                    span #divider hidden {}
+                div #stage {
+                    div #frame .board {
+                        img #shown alt="";
+                        div #over hidden { img #photo alt=""; }
+                        span #divider hidden {}
+                    }
                 }
                 figcaption { strong #decision {} " " span #name {} " " span #flags {} }
             }

@@ -20,6 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use catgen_api::{Digest, Item, Picture};
+use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{Desk, desk::away};
@@ -136,6 +137,18 @@ fn keep(path: &std::path::Path, bytes: &[u8]) {
     };
     if let Err(error) = write() {
         tracing::debug!(%error, "a thumbnail was not kept");
+    }
+}
+
+/// An item's picture in a box that its class gives a size.
+pub(super) fn boxed(project: &Project, stage: usize, item: &Item, side: u32, alt: &str) -> Markup {
+    let shape = if item.height > item.width { "tall" } else { "wide" };
+    // Few pixels are shown as what they are.
+    let pixels = if item.width.max(item.height) <= 64 { " pixels" } else { "" };
+    html! {
+        span.boxed {
+            img class={ "board " (shape) (pixels) } src=(address(project, stage, item, side)) alt=(alt) width=(item.width) height=(item.height) loading="lazy";
+        }
     }
 }
 

@@ -41,11 +41,13 @@ async function samples() {
     if (!answer.ok) continue;
     const { items } = await answer.json();
     strip.replaceChildren(...items.map((item) => {
-      const image = new Image();
-      image.className = "board";
+      const box = document.createElement("span"), image = new Image(...item.size);
+      box.className = "boxed";
+      image.className = `board ${item.size[1] > item.size[0] ? "tall" : "wide"}`;
       image.alt = "";
       image.src = `/thumb/${item.digest}?stage=${encodeURIComponent(strip.dataset.of)}&side=128`;
-      return image;
+      box.append(image);
+      return box;
     }));
   }
 }

@@ -59,7 +59,10 @@ if (grid) {
     link.title = [item.name, item.reason ?? note].filter(Boolean).join("\n");
     if (shown[0] && shown[1]) {
       const image = document.createElement("img");
-      image.className = "board";
+      const [width, height] = item.size ?? [0, 0];
+      link.className = "boxed";
+      image.className = width ? `board ${height > width ? "tall" : "wide"}${Math.max(width, height) <= 64 ? " pixels" : ""}` : "unknown";
+      if (width) Object.assign(image, { width, height });
       image.alt = item.name;
       image.decoding = "async";
       image.src = `/thumb/${shown[0]}?stage=${encodeURIComponent(shown[1])}&side=128`;

@@ -28,10 +28,11 @@ if (review) {
     el("flags").textContent = item.flags.join(" · ");
     el("decision").textContent = item.decision === "accept" ? "kept" : item.decision === "reject" ? "rejected" : "";
     el("decision").className = item.decision ?? "";
-    el("stage").className = "board " + (item.decision ?? "");
+    el("stage").className = item.decision ?? "";
     el("photo").alt = `the photo ${item.photo_name}`;
     if (against) el("photo").src = thumb(item.photo, list.source, 1024);
     zoom(false);
+    fit();
     // What comes next is fetched while this one is looked at; held, so that the browser keeps it.
     for (const [nth] of ahead) if (nth < at - 1 || nth > at + 6) ahead.delete(nth);
     for (let nth = at + 1; nth <= at + 4 && nth < items.length; nth++) {
@@ -48,12 +49,25 @@ if (review) {
     zoomed = on;
     el("stage").classList.toggle("zoomed", on);
     button("zoom").setAttribute("aria-pressed", on);
-    for (const image of [el("shown"), el("photo")]) image.style.transformOrigin = "50% 50%";
+    el("frame").style.transformOrigin = "50% 50%";
+  }
+
+  // The picture as large as fits, and the part of the photo that it shows exactly over it.
+  function fit() {
+    const item = list.items[at];
+    if (!item) return;
+    const [width, height] = item.size, stage = el("stage");
+    const scale = Math.min(stage.clientWidth / width, stage.clientHeight / height);
+    Object.assign(el("frame").style, { width: `${width * scale}px`, height: `${height * scale}px` });
+    el("shown").classList.toggle("pixels", Math.max(width, height) <= 64);
+    const [photoWidth, photoHeight] = item.photo_size, [x, y, w, h] = item.window ?? [0, 0, photoWidth, photoHeight];
+    const across = (width * scale) / w, down = (height * scale) / h;
+    Object.assign(el("photo").style, { width: `${photoWidth * across}px`, height: `${photoHeight * down}px`, left: `${-x * across}px`, top: `${-y * down}px` });
   }
 
   function slide() {
-    for (const id of ["photo", "sliderlabel", "divider"]) el(id).hidden = !against;
-    el("photo").style.clipPath = `inset(0 ${100 - el("slider").value}% 0 0)`;
+    for (const id of ["over", "sliderlabel", "divider"]) el(id).hidden = !against;
+    el("over").style.clipPath = `inset(0 ${100 - el("slider").value}% 0 0)`;
     el("divider").style.left = `${el("slider").value}%`;
     button("photo").setAttribute("aria-pressed", against);
   }
@@ -117,13 +131,13 @@ if (review) {
   });
   review.addEventListener("click", (event) => { const button = event.target.closest("[data-do]"); if (button) actions[button.dataset.do](); });
   el("slider").addEventListener("input", slide);
+  addEventListener("resize", fit);
   el("stage").addEventListener("click", () => zoom(!zoomed));
   // Zoomed in, the place under the pointer is looked at.
   el("stage").addEventListener("pointermove", (event) => {
     if (!zoomed) return;
     const box = el("stage").getBoundingClientRect();
-    const origin = `${(100 * (event.clientX - box.left)) / box.width}% ${(100 * (event.clientY - box.top)) / box.height}%`;
-    for (const image of [el("shown"), el("photo")]) image.style.transformOrigin = origin;
+    el("frame").style.transformOrigin = `${(100 * (event.clientX - box.left)) / box.width}% ${(100 * (event.clientY - box.top)) / box.height}%`;
   });
 
   fetch("/review.json?" + new URLSearchParams({ stage: review.dataset.stage })).then(async (answer) => {
