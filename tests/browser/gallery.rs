@@ -38,6 +38,27 @@ fn home_of_many() -> Home {
     home
 }
 
+/// Scrolls by `step` in each of 240 frames: tasks of more than 50 ms, the median and the longest frame (ms), tiles on the page.
+fn scroll(browser: &Browser, step: &str) -> Value {
+    browser.script_then(&format!(
+        "const long = [], frames = [];
+         const observer = new PerformanceObserver((list) => long.push(...list.getEntries().map((entry) => Math.round(entry.duration))));
+         observer.observe({{ type: 'longtask' }});
+         let last = performance.now();
+         const next = (now) => {{
+           frames.push(Math.round(now - last)); last = now;
+           scrollBy(0, {step});
+           if (frames.length < 240) return requestAnimationFrame(next);
+           setTimeout(() => {{
+             observer.disconnect();
+             frames.sort((a, b) => a - b);
+             done({{ long, median: frames[120], worst: frames.at(-1), tiles: document.querySelectorAll('#grid > div').length }});
+           }}, 500);
+         }};
+         requestAnimationFrame(next);"
+    ))
+}
+
 #[test]
 fn a_gallery_of_76_000_is_smooth() {
     let home = home_of_many();
@@ -58,25 +79,17 @@ fn a_gallery_of_76_000_is_smooth() {
         assert!(paint[0].as_f64().unwrap() < 10_000.0, "{paint}");
     }
 
-    // Through everything, a screen in each frame, as by dragging the scroll bar.
-    let measured = browser.script_then(
-        "const long = [], frames = [];
-         new PerformanceObserver((list) => long.push(...list.getEntries().map((entry) => Math.round(entry.duration)))).observe({ type: 'longtask' });
-         let last = performance.now(), steps = 0;
-         const step = (now) => {
-           frames.push(now - last); last = now;
-           scrollBy(0, innerHeight * 0.9);
-           if (++steps < 240) requestAnimationFrame(step);
-           else setTimeout(() => { frames.sort((a, b) => a - b); done({ long, median: frames[120], worst: frames.at(-1), tiles: document.querySelectorAll('#grid > div').length, y: scrollY }); }, 500);
-         };
-         requestAnimationFrame(step);",
-    );
-    println!("scrolling: {measured}");
-    assert!(measured["y"].as_f64().unwrap() > 10_000.0);
-    // What is not in sight is not there: that is why it is smooth.
-    assert!(measured["tiles"].as_u64().unwrap() < 600, "{measured}");
-    let longest = measured["long"].as_array().unwrap().iter().filter_map(Value::as_u64).max().unwrap_or(0);
-    assert!(longest < 2_000, "{measured}");
+    // As by a wheel turned quickly, and as by dragging the scroll bar: nearly a screen in each frame.
+    for (how, step) in [("by wheel", "300"), ("dragged", "innerHeight * 0.9")] {
+        let measured = scroll(&browser, step);
+        println!("{how}: {measured}");
+        // What is not in sight is not there: that is why it is smooth.
+        assert!(measured["tiles"].as_u64().unwrap() < 400, "{measured}");
+        // None at all on a machine that does nothing else; one that tests may be ten times slower.
+        let longest = measured["long"].as_array().unwrap().iter().filter_map(Value::as_u64).max().unwrap_or(0);
+        assert!(longest < 1_000, "{measured}");
+    }
+    assert!(browser.script("return scrollY").as_f64().unwrap() > 100_000.0);
 
     // The last of all, by keyboard.
     browser.script("document.querySelector('#grid a').focus()");

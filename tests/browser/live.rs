@@ -40,7 +40,8 @@ fn a_run_is_watched_live_and_stopped_and_gone_on_with() {
     browser.until("document.querySelector('[data-stage=\"6.Photos_64px\"]').classList.contains('fresh')");
     assert_eq!(status(&home), "done");
     assert_eq!(browser.script("return document.querySelector('[data-stage=Export]').className"), "card pending");
-    assert!(fs::read_dir(home.path("data/6.Photos_64px")).unwrap().count() > 60);
+    let made = home.lines(&["inspect", "6.Photos_64px", "--json"]).len();
+    assert!(made > 60 && browser.text("[data-stage=\"6.Photos_64px\"]").contains(&made.to_string()), "{made}");
     browser.until("document.querySelectorAll('.strip img').length >= 30");
     assert_eq!(browser.complaints(), [""; 0]);
 }

@@ -82,8 +82,8 @@ if (grid) {
   function draw() {
     due = false;
     const top = -grid.getBoundingClientRect().top, row = side + gap;
-    let first = Math.max(0, Math.floor((top - innerHeight) / row) * columns);
-    let last = Math.min(total, Math.ceil((top + 2 * innerHeight) / row) * columns);
+    let first = Math.max(0, Math.floor((top - innerHeight / 2) / row) * columns);
+    let last = Math.min(total, Math.ceil((top + 1.5 * innerHeight) / row) * columns);
     if (first > last) first = Math.max(0, last - columns);
     const focused = Number(document.activeElement?.closest?.("[data-at]")?.dataset.at ?? -1);
     for (const [at, tile] of tiles) if ((at < first || at >= last) && at !== focused) { tile.remove(); tiles.delete(at); }
