@@ -52,7 +52,7 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, Query(ask): Query<Ask>) 
                 "name": item.name, "digest": item.input, "size": [item.width, item.height],
                 "photo": item.photo.digest, "photo_name": item.photo.path, "photo_size": item.photo.size,
                 "window": inputs.get(&item.input).and_then(|input| input.facts.get("window")),
-                "flags": flags(item), "decision": word(&item.input, Some(&item.photo.digest)),
+                "flags": flags(item), "why": item.facts.get("flag_text"), "decision": word(&item.input, Some(&item.photo.digest)),
             })
         });
         let stopped = manifest.rejections.iter().filter_map(|rejection| {

@@ -1,6 +1,6 @@
 //! A gallery of as many pictures as the original project had: 76,000.
 
-use catgen_api::{Item, Manifest};
+use catgen_api::{Digest, Item, Manifest};
 use catgen_pipe::{
     Workspace,
     cache::{Store, states::States},
@@ -31,8 +31,9 @@ fn home_of_many() -> Home {
         ..few.items[nth % few.items.len()].clone()
     };
     let many = Manifest::new((0..MANY).map(named).collect(), few.rejections);
-    state.output = store.put_manifest(&many).unwrap();
-    state.items = MANY;
+    let bytes = many.to_bytes();
+    (state.output, state.output_items, state.items) = (Digest::of(&bytes), None, MANY);
+    store.put_manifest_bytes(&state.output, &bytes).unwrap();
     states.put(STAGE, state);
     states.save(&store.path("stages.json")).unwrap();
     home

@@ -25,7 +25,7 @@ if (review) {
     el("shown").src = thumb(item.digest, list.before, 1024);
     el("shown").alt = item.name;
     el("name").textContent = item.name;
-    el("flags").textContent = item.flags.join(" · ");
+    el("flags").textContent = (item.why ?? item.flags).join(" · ");
     el("decision").textContent = item.decision === "accept" ? "kept" : item.decision === "reject" ? "rejected" : "";
     el("decision").className = item.decision ?? "";
     el("stage").className = item.decision ?? "";
