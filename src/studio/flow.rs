@@ -75,7 +75,6 @@ pub(super) async fn stop(State(desk): State<Arc<Desk>>) -> Response {
 fn content(desk: &Desk) -> Result<Markup> {
     let project = desk.project()?;
     let lines = plan::plan(&project, &vec![true; project.pipeline.stages.len()], plan::LOOK_AHEAD)?;
-    let to_do: usize = lines.iter().map(|line| line.compute).sum();
     let seconds: f64 = lines.iter().filter_map(|line| line.seconds).sum();
     let records = record::list(desk.workspace());
     let at_work = desk.jobs.is_at_work();
@@ -88,8 +87,8 @@ fn content(desk: &Desk) -> Result<Markup> {
         p #todo .lead {
             @if !photos { "There are no photos yet. Put some into data/" (project.pipeline.stages[0].name) " and come back to this page." }
             @else if lines.iter().all(|line| line.state == Fresh::Fresh) { "Everything is up to date." }
-            @else if to_do == 0 { "Nothing to compute; folders are to be brought up to date." }
-            @else { (number(to_do)) @if to_do == 1 { " picture" } @else { " pictures" } " to make" @if seconds >= 1.0 { ", about " (duration(seconds)) } "." }
+            @else if let Some(words) = to_do(&project, &lines) { (words) @if seconds >= 1.0 { ", about " (duration(seconds)) } "." }
+            @else { "Nothing to compute; folders are to be brought up to date." }
         }
         div.bar {
             button #run .primary type="button" disabled[at_work] { "Run" }
@@ -109,6 +108,25 @@ fn content(desk: &Desk) -> Result<Markup> {
         }
         details { summary { "What the run says" } pre #words.words tabindex="0" aria-label="What the run says" {} }
     })
+}
+
+/// What a run would make, in words; `None` if nothing.
+fn to_do(project: &Project, lines: &[PlanLine]) -> Option<String> {
+    let (mut pictures, mut datasets, mut trainings) = (0, 0, 0);
+    for (stage, line) in project.pipeline.stages.iter().zip(lines).filter(|(_, line)| line.compute > 0) {
+        match stage.shape() {
+            Shape::Pack => datasets += 1,
+            Shape::Train => trainings += 1,
+            _ => pictures += line.compute,
+        }
+    }
+    let words = [(pictures, "picture", "to make"), (datasets, "dataset", "to pack"), (trainings, "training", "to do")];
+    let words: Vec<String> = words
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, noun, verb)| format!("{} {noun}{} {verb}", number(count), if count == 1 { "" } else { "s" }))
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// The stages that read one stage, each followed by those that read it: below each other as long as it is one, as lists within the

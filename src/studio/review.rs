@@ -148,7 +148,7 @@ fn content(desk: &Desk, ask: &Ask) -> Result<Markup> {
     }
     Ok(html! {
         div.title {
-            h1 { "Review of " (name) }
+            h1 { "Review of " (page::stage_name(name)) }
             @if !others.is_empty() {
                 p { "Also: " @for other in others { a href={ "/review?stage=" (super::thumbs::encoded(other)) } { (other) } " " } }
             }

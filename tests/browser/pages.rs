@@ -115,6 +115,11 @@ fn screenshots() {
             browser.look(*look);
             show(&browser, &studio, &path);
             std::thread::sleep(std::time::Duration::from_millis(700));
+            // What was cut away shows on one half.
+            if name == "review" && *how == "dark" {
+                browser.keys("b");
+                browser.until("document.querySelector('#photo').complete && document.querySelector('#photo').naturalWidth > 0");
+            }
             let shot = browser.devtools("Page.captureScreenshot", json!({ "format": "webp", "quality": 82 }));
             let bytes = base64::prelude::BASE64_STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
             fs::write(folder.join(format!("{name}-{how}.webp")), bytes).unwrap();
