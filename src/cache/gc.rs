@@ -546,6 +546,8 @@ impl Heap {
                 View::forget(store, name)?;
             }
         }
+        // The studio's, which makes them again; one that runs now may put one there in the meantime.
+        let _ = fs::remove_dir_all(store.path("thumbs"));
         if options.set_aside {
             remove_all(&store.path("set-aside"))?;
         }

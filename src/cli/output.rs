@@ -64,6 +64,8 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
 /// Listens to a run for a person or a program.
 pub(super) struct Output {
     json: bool,
+    /// Whether there is a JSON line for every few steps, too.
+    progress: bool,
     terminal: bool,
     bar: Mutex<Bar>,
 }
@@ -71,20 +73,52 @@ pub(super) struct Output {
 struct Bar {
     bar: ProgressBar,
     last_line: Instant,
+    last_told: Instant,
     done: u64,
     total: u64,
     names: String,
+    /// The same stages under their whole names.
+    stages: Vec<String>,
     /// Whether JSON lines cannot be written any more: then the run goes on without them.
     json_gone: bool,
 }
+
+/// Between the names of stages that work as one.
+const ARROW: &str = " → ";
+
+/// How often a program that listens gets a line about the same.
+const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// How often a log that is no terminal gets a line about work that takes long.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
 impl Output {
     pub(super) fn new(json: bool) -> Self {
-        let bar = Bar { bar: ProgressBar::hidden(), last_line: Instant::now(), done: 0, total: 0, names: String::new(), json_gone: false };
-        Self { json, terminal: io::stderr().is_terminal(), bar: Mutex::new(bar) }
+        let bar = Bar {
+            bar: ProgressBar::hidden(),
+            last_line: Instant::now(),
+            last_told: Instant::now(),
+            done: 0,
+            total: 0,
+            names: String::new(),
+            stages: Vec::new(),
+            json_gone: false,
+        };
+        Self { json, progress: false, terminal: io::stderr().is_terminal(), bar: Mutex::new(bar) }
+    }
+
+    /// Also prints how far the work is, if `wanted`.
+    pub(super) fn with_progress(mut self, wanted: bool) -> Self {
+        self.progress = wanted;
+        self
+    }
+
+    fn tell(&self, bar: &mut Bar, force: bool) {
+        if self.progress && (force || bar.last_told.elapsed() > TELL_EVERY) {
+            bar.last_told = Instant::now();
+            let line = serde_json::json!({ "event": "progress", "stages": bar.stages, "done": bar.done, "total": bar.total });
+            self.json(bar, &line);
+        }
     }
 
     /// Takes the bar away.
@@ -125,10 +159,15 @@ impl Output {
                 let from = resumed_from_step.map_or(String::new(), |step| format!(", going on from step {step}"));
                 self.say(bar, &format!("{stage}: {images} pictures, {epochs} epochs on {device}{from}"));
                 self.begin(bar, stage.to_owned(), *steps, "{msg} [{wide_bar}] step {pos}/{len} {eta}");
+                bar.stages = vec![stage.to_owned()];
                 bar.bar.set_position(resumed_from_step.unwrap_or(0));
+                bar.done = resumed_from_step.unwrap_or(0);
+                self.tell(bar, true);
             }
             Event::Progress(measures) => {
                 bar.bar.set_position(measures.step);
+                bar.done = measures.step;
+                self.tell(bar, false);
                 bar.bar.set_message(format!("{stage} {:.0} img/s", measures.images_per_second));
                 if !self.terminal && bar.last_line.elapsed() > LINE_EVERY {
                     bar.last_line = Instant::now();
@@ -167,11 +206,14 @@ impl Progress for Output {
             Report::Begin { stages, items } => {
                 let names: Vec<_> = stages.iter().map(|stage| stage.rsplit('/').next().unwrap_or(stage)).collect();
                 let template = "{msg} [{wide_bar}] {pos}/{len} {eta}";
-                self.begin(&mut bar, names.join(" → "), items as u64, template);
+                self.begin(&mut bar, names.join(ARROW), items as u64, template);
+                bar.stages = stages.iter().map(|stage| (*stage).to_owned()).collect();
+                self.tell(&mut bar, true);
             }
             Report::Advance(n) => {
                 bar.done += n as u64;
                 bar.bar.inc(n as u64);
+                self.tell(&mut bar, false);
                 if !self.terminal && bar.last_line.elapsed() > LINE_EVERY {
                     bar.last_line = Instant::now();
                     say(format_args!("{}: {} of {}", bar.names, bar.done, bar.total));

@@ -24,12 +24,19 @@ pub(super) struct Args {
     /// Stop each training after so many minutes, with a checkpoint that the next `run` goes on from
     #[arg(long, value_name = "MINUTES", value_parser = super::minutes)]
     time_budget: Option<f64>,
+    /// With --json: also a line, a few times a second, of how far the work is
+    #[arg(long)]
+    progress: bool,
     /// Fail if another run works in this workspace, instead of waiting for it
     #[arg(long)]
     no_wait: bool,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
+    // Not said to clap, which does not find a `--json` that stands before the command.
+    if args.progress && !context.json {
+        return Err(super::usage("--progress goes with --json".to_owned()));
+    }
     let mut project = context.project(&args.set)?;
     let options = engine::Options {
         until: stages(&project, &args.until)?,
@@ -42,7 +49,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     threads(args.jobs)?;
     super::stop_on_ctrl_c();
     let before = report::newest(&project);
-    let ended = engine::run(&mut project, &options, &Output::new(context.json));
+    let ended = engine::run(&mut project, &options, &Output::new(context.json).with_progress(args.progress));
     report::after_run(&project, before, ended.is_ok());
     ended.map(|_| ())
 }

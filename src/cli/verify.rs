@@ -120,7 +120,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
 }
 
 /// A line that is no decision is a mistake that a person corrects; a file that cannot be read is the system's refusal.
-fn unusable(stage: &str, error: DecisionError) -> Error {
+pub(super) fn unusable(stage: &str, error: DecisionError) -> Error {
     let what = error.to_string();
     match error {
         DecisionError::Line { .. } => {

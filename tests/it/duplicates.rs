@@ -56,3 +56,56 @@ fn what_is_alike_and_went_on_is_named_for_review() {
     assert!(fs::metadata(home.path("sheet.png")).unwrap().len() > 1000);
     assert!(home.fails(&["inspect", "2.No_background", "--possible", "--sheet", "no.png"]).starts_with("exit 2"));
 }
+
+#[test]
+fn people_decide_about_duplicates_and_the_next_run_obeys_without_looking_at_a_photo_again() {
+    let home = with_a_crop();
+    let until = ["--until", "1.No_duplicates"];
+    home.ok(&["run", "--until", "1.No_duplicates"]);
+    let kept = || -> Vec<String> {
+        let mut names: Vec<String> =
+            home.lines(&["duplicates", "list", "--json"]).iter().map(|group| group["kept"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    let run = || {
+        assert_eq!(home.computed(&until).iter().sum::<u64>(), 0, "a photo was looked at again");
+        let names = fs::read_dir(home.path("data/1.No_duplicates")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    };
+    assert_eq!(kept(), ["cat 1.png"]);
+    let bits = home.lines(&["duplicates", "list", "--json"])[0]["dropped"][0]["distance"].as_u64().unwrap();
+    assert_eq!(home.ok(&["duplicates"]), format!("dropped   kept       bits  decision\ncrop.png  cat 1.png  {bits:>4}\n"));
+
+    home.ok(&["duplicates", "keep", "crop.png"]);
+    assert!(home.ok(&["duplicates"]).contains("  keep\n"));
+    assert!(home.ok(&["plan"]).contains("decisions taken"), "{}", home.ok(&["plan"]));
+    assert_eq!(run(), ["cat 2.png", "cat 3.png", "crop.png"]);
+    assert_eq!(kept(), ["crop.png"]);
+    // The other one instead: the last word counts.
+    home.ok(&["duplicates", "keep", "cat 1.png"]);
+    assert_eq!(run(), ["cat 1.png", "cat 2.png", "cat 3.png"]);
+    home.ok(&["duplicates", "undo", "cat 1.png"]);
+    home.ok(&["duplicates", "different", "crop.png", "cat 1.png"]);
+    assert_eq!(run(), ["cat 1.png", "cat 2.png", "cat 3.png", "crop.png"]);
+    home.ok(&["duplicates", "undo", "cat 1.png", "crop.png"]);
+    assert_eq!(run(), ["cat 1.png", "cat 2.png", "cat 3.png"]);
+    assert!(home.output(&["duplicates", "undo", "crop.png"]).status.success());
+
+    for (words, expected) in [
+        (["duplicates", "keep", "nobody.png"].as_slice(), "there is no photo \"nobody.png\""),
+        (&["duplicates", "different", "crop.png", "crop.png"], "byte-equal"),
+        (&["duplicates", "list", "--stage", "4.Verified"], "is not a `duplicates` stage"),
+    ] {
+        let said = home.fails(words);
+        assert!(said.starts_with("exit 2\n") && said.contains(expected), "{words:?}: {said}");
+    }
+    fs::write(home.path("data/duplicates.jsonl"), "{\"digest\":\"no\"}\n").unwrap();
+    let said = home.fails(&["run", "--until", "1.No_duplicates"]);
+    assert!(
+        said.starts_with("exit 2\n") && said.contains("duplicates.jsonl, line 1") && said.contains("correct or delete that line"),
+        "{said}"
+    );
+}

@@ -17,10 +17,14 @@ mod explain;
 #[cfg(unix)]
 mod faults;
 mod gc;
+#[cfg(unix)]
+mod guard;
 mod home;
 mod keep;
 mod outputs;
 mod readme;
 mod real_photos;
+#[cfg(unix)]
+mod served;
 mod studio;
 mod verify;

@@ -16,7 +16,7 @@ use std::{
 };
 
 use catgen_api::{Digest, Draw, Picture};
-use catgen_duplicates::{Candidate, Fate, Fingerprint, Hash, Hashing, Rules, Strictness, WORKING_SIDE, group};
+use catgen_duplicates::{Candidate, Fate, Fingerprint, Hash, Hashing, Rules, Strictness, WORKING_SIDE, decisions::Decisions, group};
 use catgen_picture::{Filter, Rgb, crop_resize, decode, encode_jpeg};
 
 type Failure = Box<dyn std::error::Error>;
@@ -149,7 +149,7 @@ fn candidates(photos: &[Photo]) -> Vec<Candidate<'_>> {
 
 /// The pairs within each group that was made, and how many pairs were only called possible.
 fn found(photos: &[Photo], rules: &Rules) -> (Pairs, usize) {
-    let fates = group(&candidates(photos), rules);
+    let fates = group(&candidates(photos), rules, &Decisions::default());
     let mut possible = 0;
     let head: HashMap<&str, usize> = photos
         .iter()
@@ -375,7 +375,7 @@ fn search(rules: &Rules, photos: &[Photo]) {
     search.look_distance = 4;
     for rules in [&search, rules] {
         let began = cpu_seconds();
-        let fates = group(&many, rules);
+        let fates = group(&many, rules, &Decisions::default());
         let ours = cpu_seconds() - began;
         let dropped = fates.iter().filter(|fate| matches!(fate, Fate::Dropped(_))).count();
         let metric =

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use catgen_api::Digest;
 
-use crate::{Fingerprint, Judgement, Rules, search::Kept};
+use crate::{Fingerprint, Judgement, Rules, decisions::Decisions, search::Kept};
 
 /// One photo on its way into [`group`].
 #[derive(Debug, Clone)]
@@ -41,20 +41,23 @@ pub enum Fate {
 
 /// What becomes of each photo.
 ///
-/// Photos are taken best first: most pixels, then sharpest, then first by name. Each is dropped for the nearest photo
+/// Photos are taken best first: what somebody said is to be kept, then most pixels, then sharpest, then first by name. Each is dropped for the nearest photo
 /// kept so far that shows the same (see [`Rules::judge`]), and kept if there is none; so every photo dropped has
-/// one that is kept, and no two photos kept show the same.
-pub fn group(candidates: &[Candidate<'_>], rules: &Rules) -> Vec<Fate> {
+/// one that is kept, and no two photos kept show the same, unless somebody said that those two are different. Such a pair still may
+/// both be dropped for a third.
+pub fn group(candidates: &[Candidate<'_>], rules: &Rules, decided: &Decisions) -> Vec<Fate> {
     let longest = candidates.iter().map(|candidate| candidate.fingerprint.bits()).max().unwrap_or_default();
-    if longest <= 64 { group_words::<1>(candidates, rules) } else { group_words::<4>(candidates, rules) }
+    if longest <= 64 { group_words::<1>(candidates, rules, decided) } else { group_words::<4>(candidates, rules, decided) }
 }
 
-fn group_words<const W: usize>(candidates: &[Candidate<'_>], rules: &Rules) -> Vec<Fate> {
+fn group_words<const W: usize>(candidates: &[Candidate<'_>], rules: &Rules, decided: &Decisions) -> Vec<Fate> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
+    let chosen: Vec<bool> = candidates.iter().map(|candidate| decided.keeps(&candidate.digest)).collect();
     order.sort_by(|&a, &b| {
+        let chosen = Reverse(chosen[a]).cmp(&Reverse(chosen[b]));
         let (a, b) = (&candidates[a], &candidates[b]);
         let sharper = || b.fingerprint.sharpness.total_cmp(&a.fingerprint.sharpness);
-        Reverse(a.pixels).cmp(&Reverse(b.pixels)).then_with(sharper).then_with(|| a.name.cmp(b.name))
+        chosen.then_with(|| Reverse(a.pixels).cmp(&Reverse(b.pixels))).then_with(sharper).then_with(|| a.name.cmp(b.name))
     });
 
     let mut fates = vec![Fate::Kept(Vec::new()); candidates.len()];
@@ -75,6 +78,9 @@ fn group_words<const W: usize>(candidates: &[Candidate<'_>], rules: &Rules) -> V
             let other = &candidates[of[number]];
             if own.digest == other.digest {
                 return Some(near(None));
+            }
+            if decided.are_different(&own.digest, &other.digest) {
+                return None;
             }
             match rules.judge(&own.fingerprint, &other.fingerprint, distance) {
                 Judgement::Same => Some(near(None)),

@@ -8,6 +8,7 @@
 //! * A group is what is near to the photo *kept*. Neighbours are not chained: in a long burst the tenth shot may have
 //!   nothing in common with the first, and then both go on.
 //! * The result does not depend on the order in which photos are found.
+//! * A person's word counts more than any of this: which one to keep, and which two are different. See [`decisions`].
 //!
 //! * Photos that are alike but not enough to drop one are named in the fact `similar` of the one that is less good: both go on, and
 //!   a person may look at them.
@@ -16,6 +17,7 @@
 //! to a generator), or trust a hash alone: see [`Rules::judge`].
 
 mod align;
+pub mod decisions;
 mod fingerprint;
 mod group;
 mod rules;
@@ -24,7 +26,8 @@ mod search;
 use std::collections::HashMap;
 
 use catgen_api::{
-    BuildContext, Facts, Input, Item, Kind, Param, ParamKind, Params, Reason, SIMILAR, SetStage, SetVerdict, Shape, StageError,
+    BuildContext, Digest, Facts, Input, Item, KeyInput, Kind, Param, ParamKind, Params, Reason, SIMILAR, SetStage, SetVerdict, Shape,
+    StageError,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -32,6 +35,8 @@ use serde_json::json;
 pub use fingerprint::{Fingerprint, Hash, Hashing, WORKING_SIDE};
 pub use group::{Candidate, Fate, Near, group};
 pub use rules::{Judgement, Rules, Strictness};
+
+use crate::decisions::{Choice, Decisions};
 
 /// `duplicates` for the registry.
 pub const KIND: Kind = Kind {
@@ -63,14 +68,19 @@ pub const KIND: Kind = Kind {
             doc: "photos whose hashes differ in at most so many bits are duplicates unless small copies of them contradict; \
                   -1: as `strictness` says, 6, 10 or 12, and four times that for 256 bits",
         },
+        Param {
+            name: "decisions",
+            kind: ParamKind::Text("data/duplicates.jsonl"),
+            doc: "the file of people's decisions, in the workspace; it may be absent",
+        },
     ],
 };
 
 /// Builds the stage.
 ///
 /// # Errors
-/// `bits` that is neither 64 nor 256.
-pub fn build(params: &Params, _: &BuildContext) -> Result<Box<dyn SetStage>, StageError> {
+/// `bits` that is neither 64 nor 256; a decisions file with a line that is not a decision.
+pub fn build(params: &Params, context: &BuildContext) -> Result<Box<dyn SetStage>, StageError> {
     let options: Options = params.read();
     let side = match options.bits {
         64 => 8,
@@ -78,7 +88,11 @@ pub fn build(params: &Params, _: &BuildContext) -> Result<Box<dyn SetStage>, Sta
         other => return Err(StageError::Param { name: "bits", message: format!("{other} is not possible: write 64 or 256") }),
     };
     let rules = Rules::new(options.strictness, options.bits, u32::try_from(options.max_distance).ok());
-    Ok(Box::new(Duplicates { hash: Hash::new(options.hash, side), rules }))
+    let decided = decisions::load(&context.workspace.join(&options.decisions)).map_err(|error| StageError::Broken {
+        what: error.to_string(),
+        hint: "correct that line or delete it; the others are kept".to_owned(),
+    })?;
+    Ok(Box::new(Duplicates { hash: Hash::new(options.hash, side), rules, decided }))
 }
 
 #[derive(Deserialize)]
@@ -87,11 +101,13 @@ struct Options {
     hash: Hashing,
     bits: u32,
     max_distance: i64,
+    decisions: String,
 }
 
 struct Duplicates {
     hash: Hash,
     rules: Rules,
+    decided: Decisions,
 }
 
 impl SetStage for Duplicates {
@@ -101,6 +117,16 @@ impl SetStage for Duplicates {
 
     fn fact_params(&self) -> &'static [&'static str] {
         &["hash", "bits"]
+    }
+
+    fn watched(&self) -> Vec<KeyInput> {
+        let mut decided = String::new();
+        for decision in self.decided.iter() {
+            let other = decision.other.map(|other| other.to_string()).unwrap_or_default();
+            decided.push_str(&format!("{} {other} {:?}\n", decision.digest, decision.decision));
+        }
+        let count = self.decided.iter().count();
+        vec![KeyInput { name: "decisions taken".to_owned(), value: format!("{count} ({})", &Digest::of(decided.as_bytes()).short()[..6]) }]
     }
 
     fn fact(&self, input: &Input<'_>) -> Result<Facts, StageError> {
@@ -117,7 +143,7 @@ impl SetStage for Duplicates {
             Ok(Candidate { name: &item.name, digest: item.digest, pixels, fingerprint })
         });
         let candidates = candidates.collect::<Result<Vec<_>, StageError>>()?;
-        let fates = group(&candidates, &self.rules);
+        let fates = group(&candidates, &self.rules, &self.decided);
 
         let mut copies: HashMap<usize, usize> = HashMap::new();
         for fate in &fates {
@@ -133,6 +159,9 @@ impl SetStage for Duplicates {
                     facts.insert("hash".to_owned(), own.fingerprint.hash_text().into());
                     facts.insert("sharpness".to_owned(), own.fingerprint.sharpness.into());
                     facts.insert("copies".to_owned(), copies.get(&at).copied().unwrap_or_default().into());
+                    if self.decided.keeps(&own.digest) {
+                        facts.insert("decision".to_owned(), json!(Choice::Keep));
+                    }
                     if !possible.is_empty() {
                         let similar = possible.iter().map(|near| {
                             let agreement = near.agreement.map(|agreement| (agreement * 1000.0).round() / 1000.0);

@@ -9,6 +9,7 @@ use catgen_api::{Digest, Draw, Photo, Picture};
 use catgen_picture::{Filter, Rgb, RgbImage, Rgba, RgbaImage, decode, resize};
 
 use super::*;
+use crate::decisions::Decision;
 
 /// A scene of soft blobs of colour; other seeds are other scenes.
 fn scene(seed: u64, width: u32, height: u32) -> RgbImage {
@@ -39,9 +40,20 @@ fn built(parameters: &[(&str, serde_json::Value)]) -> Result<Box<dyn SetStage>, 
     build(&params, &BuildContext::default())
 }
 
+/// The stage in a workspace with these decisions.
+fn built_with(decided: &[Decision]) -> Box<dyn SetStage> {
+    let folder = tempfile::tempdir().unwrap();
+    decisions::append(&folder.path().join("data/duplicates.jsonl"), decided).unwrap();
+    let context = BuildContext { workspace: folder.path().to_owned(), ..BuildContext::default() };
+    build(&Params::defaults(KIND.params), &context).unwrap()
+}
+
 /// The verdicts in words, in the order given: `kept, 2 copies`, or the reason.
 fn check(parameters: &[(&str, serde_json::Value)], photos: &[(&str, Picture)], expected: &[&str]) {
-    let stage = built(parameters).unwrap();
+    check_stage(built(parameters).unwrap().as_ref(), photos, expected);
+}
+
+fn check_stage(stage: &dyn SetStage, photos: &[(&str, Picture)], expected: &[&str]) {
     let facts: Vec<Facts> =
         photos.iter().map(|(_, picture)| stage.fact(&Input { digest: Digest::of(b"any"), picture, inputs: &[] }).unwrap()).collect();
     let items: Vec<Item> = photos.iter().map(|(name, picture)| item(name, picture)).collect();
@@ -125,6 +137,56 @@ fn of_equal_sizes_the_sharpest_is_kept_and_then_the_first_by_name() {
 }
 
 #[test]
+fn what_people_decided_counts_more_than_what_is_better() {
+    let large = scene(1, 400, 300);
+    let small = resize(&Picture::Rgb(large.clone()), 200, 150, Filter::Bilinear);
+    let tiny = resize(&small, 160, 120, Filter::Bilinear);
+    let photos =
+        [("large.jpg", Picture::Rgb(large)), ("small.jpg", small), ("tiny.jpg", tiny), ("other.jpg", Picture::Rgb(scene(2, 400, 300)))];
+    let digest = |name: &str| photos.iter().find(|(own, _)| *own == name).map(|(own, picture)| item(own, picture).digest).unwrap();
+    let said = |name: &str, other: Option<&str>, decision| Decision {
+        digest: digest(name),
+        other: other.map(digest),
+        decision,
+        who: String::new(),
+        when: String::new(),
+    };
+    let keep = |name| said(name, None, Choice::Keep);
+    let different = |a, b| said(a, Some(b), Choice::Different);
+    let same_as = |name: &str| format!("the same picture as {name} (0 of 64 bits differ)");
+    let (kept, alone, pair) = ("kept, 2 copies", "kept, 0 copies", "kept, 1 copies");
+    let check = |decided: &[Decision], expected: [&str; 4]| check_stage(built_with(decided).as_ref(), &photos, &expected);
+
+    check(&[], [kept, &same_as("large.jpg"), &same_as("large.jpg"), alone]);
+    check(&[keep("tiny.jpg")], [&same_as("tiny.jpg"), &same_as("tiny.jpg"), kept, alone]);
+    // Of two that somebody wants, the better one: no two kept show the same.
+    check(&[keep("tiny.jpg"), keep("small.jpg")], [&same_as("small.jpg"), kept, &same_as("small.jpg"), alone]);
+    check(&[keep("tiny.jpg"), said("tiny.jpg", None, Choice::Undo)], [kept, &same_as("large.jpg"), &same_as("large.jpg"), alone]);
+    // The small one is no copy of the large one, but the tiny one still is one of both, and goes to the better.
+    check(&[different("small.jpg", "large.jpg")], [pair, alone, &same_as("large.jpg"), alone]);
+    check(&[different("large.jpg", "small.jpg"), different("large.jpg", "tiny.jpg")], [alone, pair, &same_as("small.jpg"), alone]);
+    check(&[different("small.jpg", "tiny.jpg")], [kept, &same_as("large.jpg"), &same_as("large.jpg"), alone]);
+    // What nobody would take for the same can be said to be different; it changes nothing.
+    check(&[different("other.jpg", "large.jpg"), keep("other.jpg")], [kept, &same_as("large.jpg"), &same_as("large.jpg"), alone]);
+}
+
+#[test]
+fn a_decision_is_watched_and_no_fact_depends_on_it() {
+    let photo = Picture::Rgb(scene(1, 40, 30));
+    let digest = item("a.jpg", &photo).digest;
+    let keep = Decision { digest, other: None, decision: Choice::Keep, who: String::new(), when: String::new() };
+    let [none, one] = [built_with(&[]), built_with(std::slice::from_ref(&keep))];
+    assert_eq!(none.watched().len(), 1);
+    assert_ne!(none.watched()[0].value, one.watched()[0].value);
+    // Who said it and when is nobody's business.
+    let again = built_with(&[Decision { who: "ada".to_owned(), when: "now".to_owned(), ..keep }]);
+    assert_eq!(one.watched()[0].value, again.watched()[0].value);
+    let fact = |stage: &dyn SetStage| stage.fact(&Input { digest, picture: &photo, inputs: &[] }).unwrap();
+    assert_eq!(fact(none.as_ref()), fact(one.as_ref()));
+    assert!(none.key_inputs().is_empty() && one.key_inputs().is_empty() && !none.fact_params().contains(&"decisions"));
+}
+
+#[test]
 fn pictures_without_detail_are_only_the_same_if_their_colours_are() {
     let wall = |r, g, b| Picture::Rgb(RgbImage::from_pixel(64, 48, Rgb([r, g, b])));
     let noisy = changed(&RgbImage::from_pixel(64, 48, Rgb([100, 100, 100])), |x, y, value| f64::from(value) + f64::from((x * y) % 3));
@@ -178,13 +240,13 @@ fn a_group_is_what_is_near_to_the_one_kept_not_a_chain() {
     let kept = || Fate::Kept(Vec::new());
     let near = |of, distance| Fate::Dropped(Near { of, distance, agreement: None });
     let aligned = |of, distance| Fate::Dropped(Near { of, distance, agreement: Some(1.0) });
-    let fates = |max_distance| group(&candidates, &Rules::new(Strictness::Default, 64, Some(max_distance)));
+    let fates = |max_distance| group(&candidates, &Rules::new(Strictness::Default, 64, Some(max_distance)), &Decisions::default());
     assert_eq!(fates(16), [kept(), near(0, 8), near(0, 16)]);
     assert_eq!(fates(8), [kept(), near(0, 8), aligned(0, 16)], "thumbnails are equal: 8 bits more may differ");
     let mut other = candidates;
     let scene = base_of(Hash::new(Hashing::Phash, 8).fingerprint(&Picture::Rgb(scene(4, 100, 100))), "000000000000ffff");
     other[2].fingerprint = scene;
-    let fates = |max_distance| group(&other, &Rules::new(Strictness::Default, 64, Some(max_distance)));
+    let fates = |max_distance| group(&other, &Rules::new(Strictness::Default, 64, Some(max_distance)), &Decisions::default());
     assert_eq!(fates(16), [kept(), near(0, 8), kept()], "hashes alone prove nothing");
 }
 

@@ -9,14 +9,10 @@
 //! stronger word, the second outlives a change of parameters. Of several lines about one digest the last counts, and `undo`
 //! counts as if there were none. Appending is what keeps everybody's history, and what a crash can hardly harm.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, io, path::Path};
 
-use catgen_api::{Digest, Item};
+pub use catgen_api::decision_file::DecisionError;
+use catgen_api::{Digest, Item, decision_file};
 use serde::{Deserialize, Serialize};
 
 /// One line of the file.
@@ -65,29 +61,6 @@ impl Choice {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decisions(BTreeMap<Digest, Decision>);
 
-/// A decisions file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DecisionError {
-    /// The file system refused.
-    #[error("cannot read {path}: {error}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// A line is not a decision.
-    #[error("{path}, line {line}: this is not a decision: {detail}")]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// What the parser said.
-        detail: String,
-    },
-}
-
 impl Decisions {
     /// The decision about the item itself or, failing that, about its photo.
     pub fn of(&self, item: &Item) -> Option<&Decision> {
@@ -110,22 +83,8 @@ impl Decisions {
 /// # Errors
 /// A file that cannot be read, or a line that is not a decision; the message names it.
 pub fn load(path: &Path) -> Result<Decisions, DecisionError> {
-    let text = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Decisions::default()),
-        Err(error) => return Err(DecisionError::Io { path: path.to_owned(), error }),
-    };
     let mut decisions = BTreeMap::new();
-    for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let decision: Decision = serde_json::from_slice(line).map_err(|error| {
-            // The parser counts lines too, from the start of what it was given: always 1 here, which would only confuse.
-            let detail = error.to_string();
-            let detail = detail.split(" at line ").next().unwrap_or(&detail).to_owned();
-            DecisionError::Line { path: path.to_owned(), line: at + 1, detail }
-        })?;
+    for decision in decision_file::read::<Decision>(path)? {
         match decision.decision {
             Choice::Undo => decisions.remove(&decision.digest),
             Choice::Accept | Choice::Reject => decisions.insert(decision.digest, decision),
@@ -139,33 +98,5 @@ pub fn load(path: &Path) -> Result<Decisions, DecisionError> {
 /// # Errors
 /// Whatever the file system answers.
 pub fn append(path: &Path, decisions: &[Decision]) -> io::Result<()> {
-    if decisions.is_empty() {
-        return Ok(());
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-    let mut lines = Vec::new();
-    if !ends_with_newline(&mut file)? {
-        lines.push(b'\n');
-    }
-    for decision in decisions {
-        serde_json::to_writer(&mut lines, decision)?;
-        lines.push(b'\n');
-    }
-    // One write for all: two programs that append at once do not mix their lines.
-    file.write_all(&lines)?;
-    file.sync_all()
-}
-
-/// Whether what follows starts a line: people's editors leave the last newline out.
-fn ends_with_newline(file: &mut fs::File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
-        return Ok(true);
-    }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last == [b'\n'])
+    decision_file::append(path, decisions)
 }

@@ -4,6 +4,7 @@
 //! What is deliberately absent: paths of the cache, threads, clocks, progress bars. A stage is a function from
 //! pictures to pictures, and these are the types of its arguments and results.
 
+pub mod decision_file;
 mod digest;
 mod draw;
 mod item;

@@ -292,6 +292,12 @@ pub trait SetStage: Send + Sync {
     /// threshold asks for another decision and not for the facts again.
     fn fact_params(&self) -> &'static [&'static str];
 
+    /// What the decision over all items depends on besides the items, their facts and the parameters, such as a file of people's
+    /// decisions: when it changes it is decided again, and no fact is found out again.
+    fn watched(&self) -> Vec<KeyInput> {
+        Vec::new()
+    }
+
     /// What the decision needs to know about one picture; cached per picture.
     ///
     /// # Errors

@@ -1,0 +1,45 @@
+"use strict";
+// Decisions about photos that show the same. The page is made anew by the server after each, so it shows what is on the disk.
+const groups = document.getElementById("groups");
+if (groups) {
+  const token = document.querySelector('meta[name="catgen-token"]').content;
+  const says = document.getElementById("says");
+  const last = [];
+
+  async function send(body) {
+    const answer = await fetch("/duplicates/decide", { method: "POST", headers: { "content-type": "application/json", "x-catgen-token": token },
+      body: JSON.stringify({ stage: groups.dataset.stage, ...body }) });
+    const data = await answer.json();
+    if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("\n"));
+  }
+
+  async function show(digest) {
+    const text = await (await fetch(location.href)).text();
+    const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("groups");
+    if (!fresh) return location.reload();
+    groups.replaceChildren(...fresh.childNodes);
+    groups.querySelector(`[data-digest="${digest}"], [data-other="${digest}"]`)?.focus();
+  }
+
+  async function decide(body) {
+    try {
+      await send(body);
+      says.textContent = "";
+      if (body.choice !== "undo") last.push(body);
+      await show(body.other ?? body.digest);
+    } catch (error) {
+      says.textContent = `Not decided: ${error.message}`;
+    }
+  }
+
+  groups.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-choice]");
+    if (!button) return;
+    const { choice, digest, other } = button.dataset;
+    decide({ choice, digest, ...(other ? { other } : {}) });
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key.toLowerCase() !== "u" || event.ctrlKey || event.metaKey || event.altKey || !last.length) return;
+    decide({ ...last.pop(), choice: "undo" });
+  });
+}
