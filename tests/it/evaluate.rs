@@ -37,7 +37,9 @@ fn held_out(home: &Home) -> BTreeSet<String> {
 fn lone(home: &Home, file: &str) -> String {
     let sides = sides(home);
     let kept = home.lines(&["inspect", "1.No_duplicates", "--json"]);
-    let mut lone = kept.iter().filter(|item| item["facts"]["copies"] == 0).map(|item| item["photo"].as_str().unwrap());
+    let copies = home.lines(&["inspect", "1.No_duplicates", "--rejected", "--json"]);
+    let is_lone = |item: &&serde_json::Value| copies.iter().all(|copy| copy["of"] != item["photo"]);
+    let mut lone = kept.iter().filter(is_lone).map(|item| item["photo"].as_str().unwrap());
     lone.find(|photo| sides.get(*photo).is_some_and(|found| found == file)).unwrap().to_owned()
 }
 

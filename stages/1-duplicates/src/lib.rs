@@ -23,8 +23,6 @@ mod group;
 mod rules;
 mod search;
 
-use std::collections::HashMap;
-
 use catgen_api::{
     BuildContext, Digest, Facts, Input, Item, KeyInput, Kind, Param, ParamKind, Params, Reason, SIMILAR, SetStage, SetVerdict, Shape,
     StageError,
@@ -145,12 +143,7 @@ impl SetStage for Duplicates {
         let candidates = candidates.collect::<Result<Vec<_>, StageError>>()?;
         let fates = group(&candidates, &self.rules, &self.decided);
 
-        let mut copies: HashMap<usize, usize> = HashMap::new();
-        for fate in &fates {
-            if let Fate::Dropped(near) = fate {
-                *copies.entry(near.of).or_default() += 1;
-            }
-        }
+        // How many copies it has is not said of a photo: one more copy would be news for every stage after this one.
         let verdict = |(at, fate): (usize, &Fate)| {
             let own = &candidates[at];
             match fate {
@@ -158,7 +151,6 @@ impl SetStage for Duplicates {
                     let mut facts = Facts::new();
                     facts.insert("hash".to_owned(), own.fingerprint.hash_text().into());
                     facts.insert("sharpness".to_owned(), own.fingerprint.sharpness.into());
-                    facts.insert("copies".to_owned(), copies.get(&at).copied().unwrap_or_default().into());
                     if self.decided.keeps(&own.digest) {
                         facts.insert("decision".to_owned(), json!(Choice::Keep));
                     }

@@ -68,7 +68,10 @@ fn check_stage(stage: &dyn SetStage, photos: &[(&str, Picture)], expected: &[&st
         assert_eq!(verdicts.len(), photos.len());
         for (verdict, &at) in verdicts.iter().zip(&order) {
             let words = match verdict {
-                SetVerdict::Keep(facts) => format!("kept, {} copies", facts["copies"]),
+                SetVerdict::Keep(_) => {
+                    let is_copy = |verdict: &&SetVerdict| matches!(verdict, SetVerdict::Drop { of: Some(of), .. } if order[*of] == at);
+                    format!("kept, {} copies", verdicts.iter().filter(is_copy).count())
+                }
                 SetVerdict::Drop { reason, of, distance } => {
                     assert_eq!(reason.kind, "duplicate");
                     assert!(distance.is_some() && reason.text.contains(&given[of.unwrap()].0.name), "{reason:?}");
