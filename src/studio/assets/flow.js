@@ -89,7 +89,8 @@ el("stop").addEventListener("click", () => { el("at").textContent = "Stopping: w
 
 const events = new EventSource("/events");
 let gone = false;
-events.addEventListener("open", () => { if (gone) location.reload(); });
+// If a run is at work the studio says so next.
+events.addEventListener("open", () => { if (gone) { gone = false; say(""); working(false); refresh(); } });
 events.addEventListener("error", () => { gone = true; say("The studio does not answer. If it was ended, start it again with `catgen-pipe studio`."); });
 events.addEventListener("message", (message) => {
   const said = JSON.parse(message.data);
