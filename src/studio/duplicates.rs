@@ -71,12 +71,17 @@ pub(super) async fn decide(State(desk): State<Arc<Desk>>, Json(ask): Json<Decide
         let read = read(&desk, &project, stage);
         let is_known = |digest: &Digest| read.items.iter().any(|item| item.digest == *digest);
         let decided = load(&project, stage)?;
-        let is_undo = ask.choice == Choice::Undo;
         // What was decided about a photo that is gone can be taken back; anything new is about photos that are here.
-        if !is_undo && !(is_known(&ask.digest) && ask.other.is_none_or(|other| is_known(&other))) {
+        let are_known = is_known(&ask.digest) && ask.other.is_none_or(|other| is_known(&other));
+        if ask.choice != Choice::Undo && !are_known {
             return Err(wrong("there is no such photo here"));
         }
-        if (ask.choice == Choice::Different) == ask.other.is_none() && !is_undo || ask.other == Some(ask.digest) {
+        let makes_sense = match ask.choice {
+            Choice::Keep => ask.other.is_none(),
+            Choice::Different => ask.other.is_some_and(|other| other != ask.digest),
+            Choice::Undo => ask.other != Some(ask.digest),
+        };
+        if !makes_sense {
             return Err(wrong("`keep` is about one photo, `different` about two"));
         }
         let (who, when) = (std::env::var("USER").unwrap_or_default(), record::now());

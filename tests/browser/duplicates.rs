@@ -33,7 +33,6 @@ fn another_photo_is_kept_and_two_are_different_and_all_of_it_is_undone() {
         browser.until("!document.querySelector('#run').disabled");
         browser.script(&format!("document.querySelector('#until').value = '{STAGE}'"));
         browser.click("#run");
-        browser.until("document.querySelector('#run').disabled");
         browser.until("!document.querySelector('#run').disabled");
         browser.until(&format!("document.querySelector('[data-stage=\"{STAGE}\"]').classList.contains('fresh')"));
     };

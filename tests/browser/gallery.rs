@@ -68,6 +68,7 @@ fn a_gallery_of_76_000_is_smooth() {
     // The second visit is the usual one: the first reads the manifest, and makes thumbnails.
     for visit in ["first", "second"] {
         browser.go(&studio.at(&format!("/gallery?stage={STAGE}")));
+        browser.until("performance.getEntriesByName('first-contentful-paint').length > 0");
         browser.until("document.querySelectorAll('#grid img').length > 20 && [...document.querySelectorAll('#grid img')].every((image) => image.complete)");
         let paint = browser.script(
             "const paint = performance.getEntriesByName('first-contentful-paint')[0].startTime;

@@ -135,6 +135,37 @@ fn what_changes_something_must_come_from_our_own_page() {
 }
 
 #[test]
+fn nonsense_about_duplicates_is_refused_and_nothing_is_written() {
+    let home = Home::with_cats(SMALL, 12);
+    home.ok(&["run", "--until", "1.No_duplicates"]);
+    let studio = Studio::open(&home);
+    let group = home.lines(&["duplicates", "list", "--json"]).remove(0);
+    let [kept, dropped] = [&group["digest"], &group["dropped"][0]["digest"]].map(|digest| digest.as_str().unwrap().to_owned());
+    let unknown = "0".repeat(64);
+    let decide = |body: String| ask(&studio, "POST", "/duplicates/decide", &body, &[]);
+    let file = home.path("data/duplicates.jsonl");
+    for body in [
+        format!(r#"{{"stage":"1.No_duplicates","digest":"{unknown}","choice":"keep"}}"#),
+        format!(r#"{{"stage":"1.No_duplicates","digest":"{kept}","other":"{unknown}","choice":"different"}}"#),
+        format!(r#"{{"stage":"1.No_duplicates","digest":"{kept}","choice":"different"}}"#),
+        format!(r#"{{"stage":"1.No_duplicates","digest":"{kept}","other":"{kept}","choice":"different"}}"#),
+        format!(r#"{{"stage":"1.No_duplicates","digest":"{kept}","other":"{dropped}","choice":"keep"}}"#),
+        format!(r#"{{"stage":"4.Verified","digest":"{kept}","choice":"keep"}}"#),
+        format!(r#"{{"stage":"../..","digest":"{kept}","choice":"keep"}}"#),
+        r#"{"stage":"1.No_duplicates","digest":"12","choice":"keep"}"#.to_owned(),
+        "no JSON".to_owned(),
+    ] {
+        let answer = decide(body.clone());
+        assert!(matches!(answer.status, 400 | 422) && !file.exists(), "{body}: {}", answer.head);
+    }
+    let answer = decide(format!(r#"{{"stage":"1.No_duplicates","digest":"{dropped}","choice":"keep"}}"#));
+    assert!(answer.status == 200 && file.exists(), "{}", answer.body);
+    // A word of a command line is no stage.
+    let answer = ask(&studio, "POST", "/run", r#"{"until":"--help"}"#, &[]);
+    assert!(answer.status == 400 && answer.body.contains("no stage"), "{}: {}", answer.head, answer.body);
+}
+
+#[test]
 fn no_path_leads_to_a_file() {
     let home = Home::with_cats(SMALL, 2);
     home.ok(&["run", "--until", "4.Verified"]);

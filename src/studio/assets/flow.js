@@ -79,12 +79,18 @@ async function refresh() {
   }
 }
 
-el("run").addEventListener("click", () => { say(""); post("/run", { until: el("until").value || null }).catch((error) => say(error.message)); });
+el("run").addEventListener("click", () => {
+  say("");
+  working(true);
+  el("at").textContent = "Starting";
+  post("/run", { until: el("until").value || null }).catch((error) => { working(false); say(error.message); });
+});
 el("stop").addEventListener("click", () => { el("at").textContent = "Stopping: what is in flight is finished first"; post("/stop", {}).catch((error) => say(error.message)); });
 
 const events = new EventSource("/events");
 let gone = false;
-events.addEventListener("open", () => { if (gone) { gone = false; say(""); refresh(); } });
+// If a run is at work the studio says so next.
+events.addEventListener("open", () => { if (gone) { gone = false; say(""); working(false); refresh(); } });
 events.addEventListener("error", () => { gone = true; say("The studio does not answer. If it was ended, start it again with `catgen-pipe studio`."); });
 events.addEventListener("message", (message) => {
   const said = JSON.parse(message.data);
