@@ -23,6 +23,7 @@ pub mod stats;
 pub mod studio;
 pub mod tools;
 pub mod trainer;
+mod trainings;
 pub mod workspace;
 
 pub use error::{Error, Result};
