@@ -24,6 +24,7 @@ pub mod studio;
 pub mod tools;
 pub mod trainer;
 mod trainings;
+mod worker;
 pub mod workspace;
 
 pub use error::{Error, Result};

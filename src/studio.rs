@@ -16,14 +16,17 @@
 //! | `training.rs` | what was trained: curves, grids, start, stop, go on |
 //! | `tuning.rs` | a stage's parameters tried on a few photos, and written into `pipeline.toml` |
 //! | `game.rs` | photos and generated pictures, told apart by a person |
+//! | `latent.rs`, `draws.rs` | a generator that stays loaded: where pictures lie in its space, what its layers make; a transposed convolution by hand |
 
 mod desk;
+mod draws;
 mod duplicates;
 mod flow;
 mod gallery;
 mod game;
 mod guard;
 mod jobs;
+mod latent;
 mod page;
 mod picture;
 mod review;
@@ -133,7 +136,7 @@ fn router(desk: Arc<Desk>, guard: Arc<Guard>) -> Router {
         .route("/decide", post(review::decide))
         .route("/thumb/{digest}", get(thumbs::thumb))
         .merge(play())
-        .route("/studio.css", get(|| asset("text/css; charset=utf-8", STYLE)))
+        .route("/studio.css", get(|| asset("text/css; charset=utf-8", include_str!("studio/assets/studio.css"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("studio/assets/icon.svg"))))
         .route("/flow.js", get(|| script(include_str!("studio/assets/flow.js"))))
         .route("/gallery.js", get(|| script(include_str!("studio/assets/gallery.js"))))
@@ -182,10 +185,18 @@ fn play() -> Router<Arc<Desk>> {
         .route("/tuning/undo", post(tuning::undo))
         .route("/preview/{digest}", get(tuning::picture))
         .route("/tuning.js", get(|| script(include_str!("studio/assets/tuning.js"))))
+        .route("/latent", get(latent::page))
+        .route("/latent/open", post(latent::open))
+        .route("/latent/draw", post(latent::draw))
+        .route("/latent/save", post(latent::save))
+        .route("/latent.js", get(|| script(include_str!("studio/assets/latent.js"))))
+        .route("/draws", get(draws::page))
+        .route("/draws/stamps", post(draws::stamps))
+        .route("/draws/maps", post(draws::maps))
+        .route("/draws.js", get(|| script(include_str!("studio/assets/draws.js"))))
+        .route("/play.css", get(|| asset("text/css; charset=utf-8", include_str!("studio/assets/play.css"))))
         .route("/game.js", get(|| script(include_str!("studio/assets/game.js"))))
 }
-
-const STYLE: &str = concat!(include_str!("studio/assets/studio.css"), include_str!("studio/assets/play.css"));
 
 async fn script(text: &'static str) -> impl IntoResponse {
     asset("text/javascript; charset=utf-8", text).await

@@ -38,13 +38,8 @@ use self::{
     log::{Answer, Shown},
     pictures::Pool,
 };
-use super::{Desk, desk::away, page};
-use crate::{
-    Error,
-    error::Result,
-    record,
-    trainings::{self, Training},
-};
+use super::{Desk, desk::away, latent, page};
+use crate::{Error, error::Result, record, trainings};
 
 /// Games that are kept in memory: an older one can no longer be played, and its answers stay.
 const KEPT: usize = 8;
@@ -100,8 +95,7 @@ pub(super) async fn page(State(desk): State<Arc<Desk>>, Query(asked): Query<Aske
 }
 
 fn content(desk: &Desk, wanted: Option<&str>) -> Markup {
-    let trainings: Vec<Training> =
-        trainings::list(desk.workspace()).into_iter().filter(|training| !training.checkpoints().is_empty()).collect();
+    let trainings = latent::generators(desk);
     let answers = log::load(desk.workspace());
     html! {
         h1 { "Real or generated?" }
@@ -110,21 +104,7 @@ fn content(desk: &Desk, wanted: Option<&str>) -> Markup {
         } @else {
             p { "You see one picture at a time. Half of them are photos that the training never saw, half were drawn by its generator. Answer by feeling; there is no way back." }
             form #start .bar {
-                label { "Generator "
-                    select #which {
-                        @for training in &trainings {
-                            @let kept = training.checkpoints();
-                            @let best = kept.first().and_then(|newest| newest.best());
-                            @for (nth, checkpoint) in kept.iter().enumerate() {
-                                option value=(format!("{} {}", checkpoint.step, training.name)) selected[nth == 0 && wanted == Some(&training.name)] {
-                                    (training.name) ", epoch " (checkpoint.epoch)
-                                    @if nth == 0 { " (last)" }
-                                    @if best == Some(checkpoint.step) { " (best)" }
-                                }
-                            }
-                        }
-                    }
-                }
+                label { "Generator " (latent::choose(&trainings, wanted)) }
                 label { "Answers " select #count { @for length in LENGTHS { option value=(length) { (length) } } } }
                 label { "Your name " input #who type="text" maxlength=(LONGEST_NAME) autocomplete="nickname" placeholder="may be empty" size="14"; }
                 button type="submit" .main { "Start" }

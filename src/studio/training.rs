@@ -122,7 +122,7 @@ fn start(stages: &[&str], at_work: bool) -> Markup {
     html! {
         @if !stages.is_empty() {
             form #begin .bar {
-                label { "Train " select #stage { @for stage in stages { option { (stage) } } } }
+                label { "Train " select #train-stage { @for stage in stages { option { (stage) } } } }
                 label { "with " input #set type="text" size="34" placeholder="epochs=50 learning_rate=1e-4" aria-describedby="set-help" autocomplete="off" spellcheck="false"; }
                 button type="submit" .main disabled[at_work] { "Start" }
                 button #stop type="button" disabled[!at_work] { "Stop" }

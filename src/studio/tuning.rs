@@ -51,7 +51,11 @@ pub(super) struct Previews(Mutex<VecDeque<(Digest, Arc<Vec<u8>>)>>);
 impl Previews {
     /// Keeps a picture for the page to fetch; answers its address.
     fn add(&self, picture: &Picture) -> String {
-        let bytes = catgen_picture::encode_png(picture);
+        self.add_file(catgen_picture::encode_png(picture))
+    }
+
+    /// The same of a PNG file.
+    pub(super) fn add_file(&self, bytes: Vec<u8>) -> String {
         let digest = Digest::of(&bytes);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(known, _)| *known != digest);
@@ -117,7 +121,7 @@ fn content(desk: &Desk, wanted: Option<&str>) -> Result<Markup> {
     Ok(html! {
         h1 { "Tuning" }
         form .bar method="get" action="/tuning" {
-            label { "Stage " select name="stage" #stage { @for other in stages.iter().filter(|stage| can_be_tuned(stage)) { option selected[other.name == stage.name] { (other.name) } } } }
+            label { "Stage " select name="stage" #of-stage { @for other in stages.iter().filter(|stage| can_be_tuned(stage)) { option selected[other.name == stage.name] { (other.name) } } } }
             button type="submit" { "Show" }
             span.quiet { (stage.entry.kind.name) ": " (stage.entry.kind.summary) }
         }
@@ -129,7 +133,7 @@ fn content(desk: &Desk, wanted: Option<&str>) -> Result<Markup> {
                 }
                 div.bar {
                     button type="submit" #apply .main { "Apply" }
-                    button type="button" #reset { "As it is set" }
+                    button type="button" #back { "As it is set" }
                     button type="button" #undo disabled[!undo] { "Undo the last apply" }
                 }
                 p.quiet { "Apply writes pipeline.toml and keeps its comments; the next run makes again what that changes. Until then nothing is stored." }
@@ -393,10 +397,7 @@ mod tests {
                 let is_labelled = drawn.contains(&format!("<label for=\"p-{}\"", param.name))
                     || drawn.contains(&format!("<legend>{}</legend>", param.name));
                 assert!(is_labelled && drawn.contains(&format!("data-name=\"{}\"", param.name)), "{}: {drawn}", param.name);
-                assert!(
-                    drawn.contains(&format!("aria-describedby=\"h-{}\"", param.name)) && !drawn.contains("param changed"),
-                    "{drawn}"
-                );
+                assert!(drawn.contains(&format!("aria-describedby=\"h-{}\"", param.name)) && !drawn.contains("param changed"), "{drawn}");
             }
         }
     }

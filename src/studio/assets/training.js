@@ -20,7 +20,7 @@ function working(is) {
   if (!is) el("at").textContent = "";
 }
 
-el("begin")?.addEventListener("submit", (event) => { event.preventDefault(); tried(post("/training/begin", { stage: el("stage").value, set: el("set").value })); });
+el("begin")?.addEventListener("submit", (event) => { event.preventDefault(); tried(post("/training/begin", { stage: el("train-stage").value, set: el("set").value })); });
 el("stop")?.addEventListener("click", () => { el("at").textContent = "Stopping: writing a checkpoint"; tried(post("/stop", {})); });
 addEventListener("click", (event) => {
   const name = event.target.closest?.("[data-on]")?.dataset.on;

@@ -85,11 +85,11 @@ if (tuning) {
   function marks() {
     const changed = changes();
     for (const control of controls) control.closest(".param").classList.toggle("touched", control.dataset.name in changed);
-    el("apply").disabled = el("reset").disabled = Object.keys(changed).length === 0;
+    el("apply").disabled = el("back").disabled = Object.keys(changed).length === 0;
   }
   form.addEventListener("input", () => { marks(); soon(); });
   el("count").addEventListener("change", look);
-  el("stage").addEventListener("change", (event) => event.target.form.requestSubmit());
+  el("of-stage").addEventListener("change", (event) => event.target.form.requestSubmit());
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try { await post("/tuning/apply", asked()); location.reload(); } catch (error) { mistake(error.message); el("mistake").scrollIntoView({ block: "nearest" }); }
@@ -97,7 +97,7 @@ if (tuning) {
   el("undo").addEventListener("click", async () => {
     try { await post("/tuning/undo", {}); location.reload(); } catch (error) { mistake(error.message); }
   });
-  el("reset").addEventListener("click", () => { form.reset(); marks(); look(); });
+  el("back").addEventListener("click", () => { form.reset(); marks(); look(); });
   form.reset();
   form.noValidate = true; // the pipeline's own parser says what is wrong, in the same words as everywhere
   marks();
