@@ -104,13 +104,17 @@ impl Training {
         found
     }
 
-    /// The kept checkpoint after so many steps.
+    /// The kept checkpoint after so many steps; after 0, the newest, which a training that goes on replaces again and again.
     ///
     /// # Errors
     /// It was not kept.
     pub(crate) fn checkpoint(&self, step: u64) -> Result<Checkpoint> {
-        self.checkpoints().into_iter().find(|checkpoint| checkpoint.step == step).ok_or_else(|| Error::Usage {
-            what: format!("the training {} has no checkpoint after {step} steps any more", self.name),
+        self.checkpoints().into_iter().find(|checkpoint| step == 0 || checkpoint.step == step).ok_or_else(|| Error::Usage {
+            what: if step == 0 {
+                format!("the training {} has no checkpoint yet", self.name)
+            } else {
+                format!("the training {} has no checkpoint after {step} steps any more", self.name)
+            },
             hint: "choose another one; `keep_checkpoints` of the train stage says how many are kept".to_owned(),
         })
     }
@@ -226,6 +230,7 @@ mod tests {
         let kept: Vec<(u64, Option<u64>)> = training.checkpoints().iter().map(|found| (found.epoch, found.best())).collect();
         assert_eq!(kept, [(4, Some(8)), (1, None)]);
         assert_eq!(training.checkpoint(8).unwrap().epoch, 1);
+        assert_eq!(training.checkpoint(0).unwrap().epoch, 4);
         assert!(training.checkpoint(16).is_err());
         assert_eq!(training.grids().iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [2, 10]);
         assert_eq!(training.epochs().len(), 2);

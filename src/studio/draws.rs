@@ -56,12 +56,12 @@ fn content(trainings: &[Training], wanted: Option<&str>) -> Markup {
             }
             pre #mistake .words role="alert" hidden {}
             label.slider { "Step " output #step-words {} input #step type="range" min="0" max="9" value="0"; }
-            div.bar { button type="button" #before { "Back" } button type="button" #after { "On" } button type="button" #play { "Play" } }
+            div.bar { button type="button" #before { "Back" } button type="button" #after { "On" } button type="button" #run-on { "Play" } }
             p #words aria-live="polite" {}
             div.fields {
-                figure { figcaption { "Input: change its numbers" } table #input .cells aria-label="Input" {} }
-                figure { figcaption { "Kernel: change its numbers" } table #kernel .cells aria-label="Kernel" {} }
-                figure { figcaption #field-words { "Output" } table #field .cells aria-label="Output so far" {} }
+                figure { figcaption { "Input: change its numbers" } table #input .numbers aria-label="Input" {} }
+                figure { figcaption { "Kernel: change its numbers" } table #kernel .numbers aria-label="Kernel" {} }
+                figure { figcaption #field-words { "Output" } table #field .numbers aria-label="Output so far" {} }
             }
             p.quiet { "Red is positive, blue negative. The newest stamp is framed; what padding takes away is hatched." }
         }

@@ -32,7 +32,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Loaded(Mutex<Option<(String, Worker)>>);
 
-/// Which generator a page means.
+/// Which generator a page means: of a training, after so many steps; after 0, the newest.
 #[derive(Deserialize)]
 pub(super) struct Which {
     pub(super) training: String,
@@ -47,10 +47,12 @@ pub(super) fn with<T>(desk: &Desk, which: &Which, work: impl FnOnce(&mut Worker)
     if !is_at_hand {
         let project = desk.project()?;
         let training = trainings::find(desk.workspace(), &which.training)?;
-        let checkpoint = training.checkpoint(which.step)?;
         // The one before frees its memory first.
         *slot = None;
-        *slot = Some((name, Worker::start(&project.tools, &checkpoint.path, training.dataset(&project).as_ref())?));
+        let load = || Worker::start(&project.tools, &training.checkpoint(which.step)?.path, training.dataset(&project).as_ref());
+        // The newest may have been replaced while it was being read.
+        let loaded = load().or_else(|error| if which.step == 0 { load() } else { Err(error) });
+        *slot = Some((name, loaded?));
     }
     let (_, worker) = slot.as_mut().expect("it was just filled");
     work(worker)
@@ -68,7 +70,7 @@ pub(super) fn choose(trainings: &[Training], wanted: Option<&str>) -> Markup {
                 @let kept = training.checkpoints();
                 @let best = kept.first().and_then(|newest| newest.best());
                 @for (nth, checkpoint) in kept.iter().enumerate() {
-                    option value=(format!("{} {}", checkpoint.step, training.name)) selected[nth == 0 && wanted == Some(&training.name)] {
+                    option value=(format!("{} {}", if nth == 0 { 0 } else { checkpoint.step }, training.name)) selected[nth == 0 && wanted == Some(&training.name)] {
                         (training.name) ", epoch " (checkpoint.epoch)
                         @if nth == 0 { " (last)" }
                         @if best == Some(checkpoint.step) { " (best)" }
@@ -108,7 +110,7 @@ fn content(trainings: &[Training], wanted: Option<&str>) -> Markup {
                     figure #near hidden { img #near-shown alt="The training photo most like it" width="192" height="192"; figcaption #near-words {} }
                     div.bar {
                         button type="button" #save .main { "Save" }
-                        button type="button" #play { "Walk there and back" }
+                        button type="button" #walk { "Walk there and back" }
                         button type="button" #rest { "Sliders to the middle" }
                     }
                     p #saved role="status" {}
@@ -150,10 +152,15 @@ pub(super) struct Drawing {
     draw: Draw,
 }
 
-fn drawn(desk: &Desk, drawing: &Drawing) -> Result<(Vec<u8>, Option<catgen_train::serve::Near>)> {
-    let said = with(desk, &drawing.which, |worker| worker.ask(&Ask::Draw(drawing.draw.clone())))?;
-    let Said::Picture { png, nearest } = said else { return Err(unexpected()) };
-    Ok((STANDARD.decode(png).map_err(|_| unexpected())?, nearest))
+/// A picture that was drawn: its file, the photo most like it, and after how many steps of the training.
+type Drawn = (Vec<u8>, Option<catgen_train::serve::Near>, u64);
+
+fn drawn(desk: &Desk, drawing: &Drawing) -> Result<Drawn> {
+    with(desk, &drawing.which, |worker| {
+        let Said::Ready { step, .. } = *worker.ready() else { return Err(unexpected()) };
+        let Said::Picture { png, nearest } = worker.ask(&Ask::Draw(drawing.draw.clone()))? else { return Err(unexpected()) };
+        Ok((STANDARD.decode(png).map_err(|_| unexpected())?, nearest, step))
+    })
 }
 
 pub(super) fn unexpected() -> Error {
@@ -167,7 +174,7 @@ pub(super) fn unexpected() -> Error {
 /// Draws a picture and answers where it is.
 pub(super) async fn draw(State(desk): State<Arc<Desk>>, Json(drawing): Json<Drawing>) -> Response {
     let work = move || -> Result<Value> {
-        let (png, nearest) = drawn(&desk, &drawing)?;
+        let (png, nearest, _) = drawn(&desk, &drawing)?;
         let nearest = nearest.and_then(|near| {
             let picture = desk.previews.add_file(STANDARD.decode(near.png).ok()?);
             Some(json!({ "picture": picture, "distance": near.distance, "mirrored": near.mirrored, "photo": near.photo, "row": near.row }))
@@ -181,11 +188,11 @@ pub(super) async fn draw(State(desk): State<Arc<Desk>>, Json(drawing): Json<Draw
 pub(super) async fn save(State(desk): State<Arc<Desk>>, Json(drawing): Json<Drawing>) -> Response {
     let work = move || -> Result<Value> {
         let training = trainings::find(desk.workspace(), &drawing.which.training)?;
-        let (png, _) = drawn(&desk, &drawing)?;
+        let (png, _, step) = drawn(&desk, &drawing)?;
         let folder = training.folder.join("saved");
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        let recipe = json!({ "step": drawing.which.step, "draw": drawing.draw, "when": record::now() });
-        let name = name(drawing.which.step, &drawing.draw);
+        let recipe = json!({ "step": step, "draw": drawing.draw, "when": record::now() });
+        let name = name(step, &drawing.draw);
         let file = folder.join(&name);
         crate::cache::write_whole(&file, &png)?;
         let list = folder.join("index.jsonl");

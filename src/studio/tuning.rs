@@ -127,16 +127,16 @@ fn content(desk: &Desk, wanted: Option<&str>) -> Result<Markup> {
         }
         div #tuning data-stage=(stage.name) data-base=(Digest::of(project.pipeline_text.as_bytes())) {
             form #params autocomplete="off" {
-                @for param in stage.entry.kind.params {
-                    @let value = stage.params.iter().find(|(name, _)| *name == param.name).map(|(_, value)| value.clone()).unwrap_or_default();
-                    (field(param, &value, stage.varied.iter().any(|name| name == param.name)))
-                }
-                div.bar {
+                div.bar.top {
                     button type="submit" #apply .main { "Apply" }
                     button type="button" #back { "As it is set" }
                     button type="button" #undo disabled[!undo] { "Undo the last apply" }
                 }
                 p.quiet { "Apply writes pipeline.toml and keeps its comments; the next run makes again what that changes. Until then nothing is stored." }
+                @for param in stage.entry.kind.params {
+                    @let value = stage.params.iter().find(|(name, _)| *name == param.name).map(|(_, value)| value.clone()).unwrap_or_default();
+                    (field(param, &value, stage.varied.iter().any(|name| name == param.name)))
+                }
             }
             section aria-labelledby="seen" {
                 div.bar { h2 #seen { "Before and after" } label { "Photos " select #count { @for count in PHOTOS { option selected[count == 8] { (count) } } } } span #state role="status" {} }

@@ -114,11 +114,11 @@ el("step").addEventListener("input", () => { step = Number(el("step").value); if
 el("before").addEventListener("click", () => { step--; show(); });
 el("after").addEventListener("click", () => { step++; show(); });
 let playing = 0;
-function stop() { clearInterval(playing); playing = 0; el("play").textContent = "Play"; }
-el("play").addEventListener("click", () => {
+function stop() { clearInterval(playing); playing = 0; el("run-on").textContent = "Play"; }
+el("run-on").addEventListener("click", () => {
   if (playing) { stop(); return; }
   if (said && step === said.steps.length - 1) { step = 0; show(); }
-  el("play").textContent = "Pause";
+  el("run-on").textContent = "Pause";
   playing = setInterval(() => { step++; show(); if (step >= said.steps.length - 1) stop(); }, 900);
 });
 ask();

@@ -92,10 +92,10 @@ if (latent) {
 
   // The walk takes its time whatever a picture costs: 4 seconds there, 4 back.
   let walking = 0;
-  el("play").addEventListener("click", () => {
-    if (walking) { walking = 0; el("play").textContent = "Walk there and back"; return; }
+  el("walk").addEventListener("click", () => {
+    if (walking) { walking = 0; el("walk").textContent = "Walk there and back"; return; }
     const mine = walking = performance.now();
-    el("play").textContent = "Stop walking";
+    el("walk").textContent = "Stop walking";
     (async () => {
       for (let share = 0; share < 1 && walking === mine;) {
         share = Math.min(1, (performance.now() - mine) / 8000);
@@ -104,7 +104,7 @@ if (latent) {
         await draw();
         await new Promise(requestAnimationFrame);
       }
-      if (walking === mine) { walking = 0; el("play").textContent = "Walk there and back"; }
+      if (walking === mine) { walking = 0; el("walk").textContent = "Walk there and back"; }
     })();
   });
   open();
