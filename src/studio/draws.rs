@@ -61,7 +61,7 @@ fn content(trainings: &[Training], wanted: Option<&str>) -> Markup {
             div.fields {
                 figure { figcaption { "Input: change its numbers" } table #input .numbers aria-label="Input" {} }
                 figure { figcaption { "Kernel: change its numbers" } table #kernel .numbers aria-label="Kernel" {} }
-                figure { figcaption #field-words { "Output" } table #field .numbers aria-label="Output so far" {} }
+                figure { figcaption #field-words { "Output" } div.scroll tabindex="0" role="region" aria-label="Output so far" { table #field .numbers {} } }
             }
             p.quiet { "Red is positive, blue negative. The newest stamp is framed; what padding takes away is hatched." }
         }

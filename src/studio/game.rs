@@ -107,7 +107,7 @@ fn content(desk: &Desk, wanted: Option<&str>) -> Markup {
                 label { "Generator " (latent::choose(&trainings, wanted)) }
                 label { "Answers " select #count { @for length in LENGTHS { option value=(length) { (length) } } } }
                 label { "Your name " input #who type="text" maxlength=(LONGEST_NAME) autocomplete="nickname" placeholder="may be empty" size="14"; }
-                button type="submit" .main { "Start" }
+                button type="submit" .primary { "Start" }
                 span #wait role="status" {}
             }
             section #play hidden aria-label="The game" {

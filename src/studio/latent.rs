@@ -109,7 +109,7 @@ fn content(trainings: &[Training], wanted: Option<&str>) -> Markup {
                     figure { img #shown alt="The picture that is drawn" width="384" height="384"; figcaption #recipe {} }
                     figure #near hidden { img #near-shown alt="The training photo most like it" width="192" height="192"; figcaption #near-words {} }
                     div.bar {
-                        button type="button" #save .main { "Save" }
+                        button type="button" #save .primary { "Save" }
                         button type="button" #walk { "Walk there and back" }
                         button type="button" #rest { "Sliders to the middle" }
                     }

@@ -124,7 +124,7 @@ fn start(stages: &[&str], at_work: bool) -> Markup {
             form #begin .bar {
                 label { "Train " select #train-stage { @for stage in stages { option { (stage) } } } }
                 label { "with " input #set type="text" size="34" placeholder="epochs=50 learning_rate=1e-4" aria-describedby="set-help" autocomplete="off" spellcheck="false"; }
-                button type="submit" .main disabled[at_work] { "Start" }
+                button type="submit" .primary disabled[at_work] { "Start" }
                 button #stop type="button" disabled[!at_work] { "Stop" }
                 span #at role="status" { @if at_work { "At work" } }
             }
@@ -138,7 +138,7 @@ fn list(desk: &Desk, all: &[Training], shown: &[&Training]) -> Markup {
         form #choose method="get" action="/training" {
             div.scroll tabindex="0" role="region" aria-label="All trainings" {
                 table {
-                    thead { tr { th scope="col" { "Show" } th scope="col" { "Training" } th scope="col" { "State" } th scope="col" { "Epochs" } th scope="col" { "KID × 1000" } th scope="col" { "Changed" } th scope="col" { "" } } }
+                    thead { tr { th scope="col" { "Show" } th scope="col" { "Training" } th scope="col" { "State" } th scope="col" { "Epochs" } th scope="col" { "KID × 1000" } th scope="col" { "Changed" } th scope="col" { "Do" } } }
                     tbody {
                         @for training in all {
                             @let state = training.state(desk.workspace());

@@ -128,7 +128,7 @@ fn content(desk: &Desk, wanted: Option<&str>) -> Result<Markup> {
         div #tuning data-stage=(stage.name) data-base=(Digest::of(project.pipeline_text.as_bytes())) {
             form #params autocomplete="off" {
                 div.bar.top {
-                    button type="submit" #apply .main { "Apply" }
+                    button type="submit" #apply .primary { "Apply" }
                     button type="button" #back { "As it is set" }
                     button type="button" #undo disabled[!undo] { "Undo the last apply" }
                 }

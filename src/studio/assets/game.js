@@ -34,7 +34,7 @@ if (start) {
     el("shown").replaceWith(image);
     pictures.delete(nth - 1);
     // Time counts from the frame in which the picture is there.
-    requestAnimationFrame(() => { since = performance.now(); ready = true; fetched(nth + 1)?.catch(() => pictures.delete(nth + 1)); });
+    requestAnimationFrame(() => { since = performance.now(); ready = true; el("play").dataset.nth = nth; fetched(nth + 1)?.catch(() => pictures.delete(nth + 1)); });
   }
 
   async function tell(real) {
