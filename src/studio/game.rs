@@ -117,7 +117,7 @@ fn content(desk: &Desk, wanted: Option<&str>) -> Markup {
                     button type="button" #real { "Real " kbd { "F" } }
                     button type="button" #generated { "Generated " kbd { "J" } }
                 }
-                p.quiet { "Keys: " kbd { "F" } " or " kbd { "←" } " real, " kbd { "J" } " or " kbd { "→" } " generated. Every answer is on the disk before the next picture shows." }
+                p.quiet { span.keys { "Keys: " kbd { "F" } " or " kbd { "←" } " real, " kbd { "J" } " or " kbd { "→" } " generated. " } "Every answer is on the disk before the next picture shows." }
             }
         }
         (results::all(&answers))

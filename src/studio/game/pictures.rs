@@ -173,7 +173,7 @@ mod tests {
     fn a_file_tells_nothing_but_its_pixels() {
         let flat = RgbImage::from_pixel(64, 64, Rgb([255; 3]));
         let noisy = RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 37 + y * 91) as u8, (x * y) as u8, (x ^ y) as u8]));
-        let [a, b] = [&flat, &noisy].map(|image| dress(image));
+        let [a, b] = [&flat, &noisy].map(dress);
         assert_eq!(a.len(), b.len());
         assert_eq!(decode(&b, None).unwrap().picture, Picture::Rgb(noisy));
         // Pixels and checksums differ, headers do not.
