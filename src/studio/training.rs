@@ -147,7 +147,7 @@ fn list(desk: &Desk, all: &[Training], shown: &[&Training]) -> Markup {
                                 td { input type="checkbox" name="of" value=(training.name) checked[is_shown] aria-label={ "Show " (training.name) }; }
                                 th scope="row" { a href={ "/training?of=" (encoded(&training.name)) } { (training.name) } }
                                 td { (state) }
-                                td.number { (training.metrics.get("epoch").and_then(Value::as_u64).map_or_else(|| "–".to_owned(), |epoch| epoch.to_string())) }
+                                td.number { (epochs_done(training).map_or_else(|| "–".to_owned(), |epoch| epoch.to_string())) }
                                 td.number { (kid(training)) }
                                 td { code { (training.run.set.join(" ")) } }
                                 td {
@@ -162,6 +162,11 @@ fn list(desk: &Desk, all: &[Training], shown: &[&Training]) -> Markup {
             @if all.len() > 1 { p { button type="submit" { "Show side by side" } span.quiet { " up to " (MOST) } } }
         }
     }
+}
+
+/// Epochs done: as the training's own file has them, which is ahead of the run's record while it goes on.
+fn epochs_done(training: &Training) -> Option<u64> {
+    training.epochs().last().and_then(|epoch| epoch.get("epoch")?.as_u64()).or_else(|| training.metrics.get("epoch")?.as_u64())
 }
 
 fn kid(training: &Training) -> String {

@@ -67,17 +67,19 @@ async function refresh() {
   asking = false;
 }
 
+// Epochs of a small training follow one another faster than anybody looks.
+let due = 0;
+function soon() { if (!due) due = setTimeout(() => { due = 0; refresh(); }, 1500); }
+
 new EventSource("/events").addEventListener("message", (message) => {
   const said = JSON.parse(message.data);
   switch (said.event) {
-    case "started": working(true); break;
-    case "epoch": el("at").textContent = `Epoch ${said.epoch} is done`; refresh(); break;
-    case "progress":
-      if (said.loss_d !== undefined) el("at").textContent = `Epoch ${said.epoch}, ${Math.round(said.images_per_second)} pictures a second`;
-      else if (said.stages) el("at").textContent = `${said.stages.join(" → ")}: ${said.done} of ${said.total}`;
-      break;
-    case "start": case "missed": case "evaluated": refresh(); break;
-    case "ended": working(false); if (said.words) say(said.words); refresh(); break;
+    case "started": working(true); soon(); break;
+    case "progress": if (el("at")) el("at").textContent = `${said.stages.join(" → ")}: ${said.done} of ${said.total}`; break;
+    // The words of the run: an epoch that is done is one of them.
+    case "words": if (el("at")) el("at").textContent = said.text; if (/: epoch \d/.test(said.text)) soon(); break;
+    case "stage": case "missed": soon(); break;
+    case "ended": working(false); if (said.words && said.code !== 130) say(said.words); refresh(); break;
   }
 });
 // A training that was started elsewhere says nothing here.
