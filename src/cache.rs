@@ -7,6 +7,8 @@
 //!   cas/ab/cdef…        blobs named by their BLAKE3, read-only, never changed
 //!   tmp/                half-written files; emptied at the start of a run
 //!   thumbs/             the studio's thumbnails, bounded; may be deleted
+//!   game/               pictures that generators drew for the studio's game; may be deleted
+//!   studio/             what the studio's last change of pipeline.toml replaced
 //!   actions.log         ActionKey → outcome, one appended record each          drawn in `actions/log.rs`
 //!   memo                (path, size, times, inode) → digest of the photos      drawn in `memo.rs`
 //!   manifests/<hex>     what a stage put out, JSON lines                       drawn in `catgen_api::manifest`

@@ -23,6 +23,8 @@ pub mod stats;
 pub mod studio;
 pub mod tools;
 pub mod trainer;
+mod trainings;
+mod worker;
 pub mod workspace;
 
 pub use error::{Error, Result};

@@ -4,7 +4,7 @@
 //! policy in its head forbids browsers to fetch anything, and every name in it is escaped. Pictures are of the stages as they
 //! are when it is written, so only the newest run's report shows them.
 
-mod chart;
+pub(crate) mod chart;
 mod page;
 
 use std::{

@@ -13,17 +13,26 @@
 //! | `duplicates.rs` | what shows the same, side by side, and decisions about it |
 //! | `review.rs` | a person's decisions, by keyboard |
 //! | `thumbs.rs` | pictures by digest, re-encoded |
+//! | `training.rs` | what was trained: curves, grids, start, stop, go on |
+//! | `tuning.rs` | a stage's parameters tried on a few photos, and written into `pipeline.toml` |
+//! | `game.rs` | photos and generated pictures, told apart by a person |
+//! | `latent.rs`, `draws.rs` | a generator that stays loaded: where pictures lie in its space, what its layers make; a transposed convolution by hand |
 
 mod desk;
+mod draws;
 mod duplicates;
 mod flow;
 mod gallery;
+mod game;
 mod guard;
 mod jobs;
+mod latent;
 mod page;
 mod picture;
 mod review;
 mod thumbs;
+mod training;
+mod tuning;
 
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},
@@ -126,6 +135,7 @@ fn router(desk: Arc<Desk>, guard: Arc<Guard>) -> Router {
         .route("/review.json", get(review::list))
         .route("/decide", post(review::decide))
         .route("/thumb/{digest}", get(thumbs::thumb))
+        .merge(play())
         .route("/studio.css", get(|| asset("text/css; charset=utf-8", include_str!("studio/assets/studio.css"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("studio/assets/icon.svg"))))
         .route("/flow.js", get(|| script(include_str!("studio/assets/flow.js"))))
@@ -153,6 +163,39 @@ async fn while_it_is_written(request: Request, next: Next) -> Response {
         answer.headers_mut().remove(header::CONTENT_LENGTH);
     }
     answer
+}
+
+/// What is done with what was trained.
+fn play() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/game", get(game::page))
+        .route("/game/start", post(game::start))
+        .route("/game/answer", post(game::tell))
+        .route("/game/result/{id}", get(game::result))
+        .route("/game/{id}/{nth}", get(game::picture))
+        .route("/answers.csv", get(game::csv))
+        .route("/training", get(training::page))
+        .route("/training/begin", post(training::begin))
+        .route("/training/go-on", post(training::go_on))
+        .route("/training/grid", get(training::grid))
+        .route("/training.js", get(|| script(include_str!("studio/assets/training.js"))))
+        .route("/tuning", get(tuning::page))
+        .route("/tuning/look", post(tuning::look))
+        .route("/tuning/apply", post(tuning::apply))
+        .route("/tuning/undo", post(tuning::undo))
+        .route("/preview/{digest}", get(tuning::picture))
+        .route("/tuning.js", get(|| script(include_str!("studio/assets/tuning.js"))))
+        .route("/latent", get(latent::page))
+        .route("/latent/open", post(latent::open))
+        .route("/latent/draw", post(latent::draw))
+        .route("/latent/save", post(latent::save))
+        .route("/latent.js", get(|| script(include_str!("studio/assets/latent.js"))))
+        .route("/draws", get(draws::page))
+        .route("/draws/stamps", post(draws::stamps))
+        .route("/draws/maps", post(draws::maps))
+        .route("/draws.js", get(|| script(include_str!("studio/assets/draws.js"))))
+        .route("/play.css", get(|| asset("text/css; charset=utf-8", include_str!("studio/assets/play.css"))))
+        .route("/game.js", get(|| script(include_str!("studio/assets/game.js"))))
 }
 
 async fn script(text: &'static str) -> impl IntoResponse {

@@ -135,7 +135,7 @@ pub fn ask(tools: &Tools, name: &str, arguments: &[OsString], listen: &mut dyn F
 }
 
 /// The trainer's command with libtorch on its library path.
-fn command(tools: &Tools, stage: &str) -> Result<Command> {
+pub(crate) fn command(tools: &Tools, stage: &str) -> Result<Command> {
     let trainer = tools.trainer.as_ref().ok_or_else(|| Error::Trainer {
         stage: stage.to_owned(),
         what: "the trainer, `catgen-train`, is not on this machine".to_owned(),

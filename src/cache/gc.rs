@@ -548,6 +548,7 @@ impl Heap {
         }
         // The studio's, which makes them again; one that runs now may put one there in the meantime.
         let _ = fs::remove_dir_all(store.path("thumbs"));
+        let _ = fs::remove_dir_all(store.path("game"));
         if options.set_aside {
             remove_all(&store.path("set-aside"))?;
         }

@@ -12,14 +12,14 @@ const MARGIN: [f64; 2] = [46.0, 22.0];
 const POINTS: usize = 600;
 
 /// One line.
-pub(super) struct Series {
-    pub(super) name: String,
+pub(crate) struct Series {
+    pub(crate) name: String,
     /// Epoch and value.
-    pub(super) points: Vec<[f64; 2]>,
+    pub(crate) points: Vec<[f64; 2]>,
 }
 
 /// The lines in one drawing with a legend; nothing where there are not two points.
-pub(super) fn chart(series: &[Series]) -> Markup {
+pub(crate) fn chart(series: &[Series]) -> Markup {
     let all = || series.iter().flat_map(|line| &line.points);
     let range = |at: usize| {
         all().map(|point| point[at]).fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| [low.min(value), high.max(value)])

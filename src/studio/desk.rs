@@ -7,7 +7,7 @@ use std::{
 
 use catgen_api::{Digest, Manifest};
 
-use super::{guard::Guard, jobs::Jobs};
+use super::{game::Games, guard::Guard, jobs::Jobs, latent::Loaded, tuning::Previews};
 use crate::{Error, Project, Workspace, error::Result, registry::STAGES, tools::Tools};
 
 /// Manifests are kept in memory as long as they hold together at most so many lines: a kilobyte each, more or less.
@@ -17,13 +17,24 @@ pub(crate) struct Desk {
     workspace: Workspace,
     pub(super) guard: Arc<Guard>,
     pub(super) jobs: Jobs,
+    pub(super) games: Games,
+    pub(super) previews: Previews,
+    pub(super) loaded: Loaded,
     manifests: Mutex<VecDeque<(Digest, Arc<Manifest>)>>,
 }
 
 impl Desk {
     pub(super) fn new(workspace: Workspace, guard: Arc<Guard>) -> Self {
         let jobs = Jobs::new(workspace.root().to_owned());
-        Self { workspace, guard, jobs, manifests: Mutex::default() }
+        Self {
+            workspace,
+            guard,
+            jobs,
+            games: Games::default(),
+            previews: Previews::default(),
+            loaded: Loaded::default(),
+            manifests: Mutex::default(),
+        }
     }
 
     pub(super) fn workspace(&self) -> &Workspace {

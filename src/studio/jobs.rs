@@ -70,16 +70,23 @@ impl Jobs {
     /// # Errors
     /// One is at work already, or the program cannot be started.
     pub(super) fn start(&self, until: Option<&str>) -> Result<()> {
+        let mut words = ["run", "--no-wait", "--progress"].map(str::to_owned).to_vec();
+        words.extend(until.into_iter().flat_map(|stage| ["--until".to_owned(), stage.to_owned()]));
+        self.start_with(&words)
+    }
+
+    /// Starts this program with other words: `train`, and what is changed for it.
+    ///
+    /// # Errors
+    /// As [`Jobs::start`].
+    pub(super) fn start_with(&self, words: &[String]) -> Result<()> {
         let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
         if at_work.is_some() {
             return Err(Error::Busy { by: "a run that was started here is at work".to_owned() });
         }
         let program = std::env::current_exe().map_err(Error::io("find", "catgen-pipe"))?;
         let mut command = Command::new(&program);
-        command.arg("-C").arg(&self.root).args(["--json", "run", "--no-wait", "--progress"]);
-        if let Some(stage) = until {
-            command.args(["--until", stage]);
-        }
+        command.arg("-C").arg(&self.root).arg("--json").args(words);
         #[cfg(unix)]
         // The studio's Ctrl-C is not the run's: it is told to stop by `end`, and then finishes what is in flight.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

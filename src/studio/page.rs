@@ -27,6 +27,7 @@ fn frame(title: &str, token: Option<&str>, scripts: &[&str], content: Markup) ->
                 @if let Some(token) = token { meta name="catgen-token" content=(token); }
                 title { (title) " · catgen-pipe" }
                 link rel="stylesheet" href="/studio.css";
+                link rel="stylesheet" href="/play.css";
                 link rel="icon" href="/icon.svg";
                 @for script in scripts { script src=(script) defer {} }
             }
@@ -35,7 +36,7 @@ fn frame(title: &str, token: Option<&str>, scripts: &[&str], content: Markup) ->
                 header {
                     a.brand href="/" { img src="/icon.svg" alt="" width="28" height="28"; strong { "catgen-pipe" } }
                     nav aria-label="Pages" {
-                        @for (href, name) in [("/", "Flow"), ("/gallery", "Gallery"), ("/duplicates", "Duplicates"), ("/review", "Review")] {
+                        @for (href, name) in [("/", "Flow"), ("/gallery", "Gallery"), ("/duplicates", "Duplicates"), ("/review", "Review"), ("/tuning", "Tuning"), ("/training", "Training"), ("/game", "Real or generated?"), ("/latent", "Latent explorer"), ("/draws", "How it draws")] {
                             a href=(href) aria-current=[(name == title).then_some("page")] { (name) }
                         }
                     }

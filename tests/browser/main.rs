@@ -14,6 +14,7 @@ mod gallery;
 mod home;
 mod live;
 mod pages;
+mod play;
 mod review;
 #[path = "../it/served.rs"]
 #[expect(dead_code, reason = "the other test binary uses the rest of it")]

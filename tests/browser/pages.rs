@@ -25,6 +25,11 @@ fn pages(browser: &Browser) -> Vec<(&'static str, String)> {
         ("picture", format!("/picture?stage={stage}&name={name}")),
         ("duplicates", "/duplicates".to_owned()),
         ("review", "/review".to_owned()),
+        ("tuning", format!("/tuning?stage={stage}")),
+        ("training", "/training".to_owned()),
+        ("game", "/game".to_owned()),
+        ("latent", "/latent".to_owned()),
+        ("draws", "/draws".to_owned()),
     ]
 }
 
@@ -33,6 +38,9 @@ fn show(browser: &Browser, studio: &Studio, path: &str) {
     browser.go(&studio.at(path));
     browser.until("document.readyState === 'complete'");
     browser.until("document.querySelectorAll('#grid, #review, .strip[data-of]:empty').length === 0 || document.querySelector('#grid img, #name:not(:empty)')");
+    browser.until("!document.querySelector('#tuning') || document.querySelector('.tried, #mistake:not([hidden])')");
+    browser.until("!document.querySelector('#conv') || document.querySelector('#field td')");
+    browser.until("!document.querySelector('#latent') || document.querySelector('#shown').naturalWidth > 0");
     browser.until("[...document.images].every((image) => image.complete || image.loading === 'lazy')");
 }
 

@@ -5,6 +5,7 @@
 //! | `options`, `events` | what it is told, what it says |
 //! | [`npy`], `pictures` | the packed dataset |
 //! | [`features`], [`metrics`], `judge` | how good pictures are, in numbers |
+//! | [`serve`] | what a generator that stays loaded is asked and answers |
 //! | [`alarms`] | when a training goes wrong, in a sentence |
 //!
 //! This library is all that the engine needs in order to start `catgen-train` and follow it, and it builds on any
@@ -31,6 +32,7 @@ mod options;
 mod pictures;
 mod presets;
 pub mod reel;
+pub mod serve;
 
 pub use events::{Event, Measures, Status};
 pub use judge::{Copied, Evaluation, Judge, JudgeError, Packed, Pair};

@@ -4,13 +4,18 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use catgen_api::Digest;
 use catgen_picture::{Rgb, RgbImage, decode};
-use catgen_train::Event;
+use catgen_train::{
+    Event,
+    serve::{Directions, Said},
+};
 
 /// A folder with a dataset of coloured discs and a short training on it.
 struct Trained {
@@ -217,4 +222,68 @@ fn a_training_leaves_curves_and_a_reel_also_when_it_goes_on() {
     assert!(after.starts_with(&before) && after.len() > before.len());
     assert_ne!(trained.read("out/reel.gif"), reel);
     assert!(!trained.path("out/reel.gif.part").exists());
+}
+
+/// What `serve` says to some questions, with the first line that it says by itself.
+fn served(trained: &Trained, arguments: &[&str], questions: &str) -> Vec<Said> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_catgen-train"));
+    command.current_dir(trained.folder.path()).args(["serve", "--checkpoint", "out", "--device", "cpu", "--threads", "1"]).args(arguments);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(questions.as_bytes()).unwrap(); // and closes it
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn drawn(said: &Said) -> RgbImage {
+    let Said::Picture { png, .. } = said else { panic!("{said:?}") };
+    pixels(&STANDARD.decode(png).unwrap())
+}
+
+/// The largest difference of two pictures, in levels.
+fn apart(a: &RgbImage, b: &RgbImage) -> u8 {
+    a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+}
+
+#[test]
+fn a_generator_that_stays_loaded_draws_what_generate_draws() {
+    let trained = Trained::new(OPTIONS);
+    trained.made(&["generate", "--seed", "5", "--count", "5", "--out", "some"]);
+    let questions = [
+        r#"{"ask":"draw","seed":5}"#,
+        r#"{"ask":"draw","seed":5,"to":9,"way":1.0,"nearest":true}"#,
+        r#"{"ask":"draw","seed":5,"to":9,"way":0.5,"truncation":50.0}"#,
+        r#"{"ask":"draw","seed":5,"moves":[90.0]}"#,
+        r#"{"ask":"draw","seed":5,"moves":[0.0,0.0]}"#,
+        r#"{"ask":"draw","seed":5,"moves":[1e9]}"#,
+        "hello",
+        r#"{"ask":"maps","seed":5,"layer":0,"channels":3}"#,
+        r#"{"ask":"maps","seed":5,"layer":99,"channels":3}"#,
+        r#"{"ask":"draw","seed":6}"#,
+        r#"{"ask":"draw","seed":9,"to":5,"way":0.5,"truncation":50.0}"#,
+        r#"{"ask":"draw","seed":5,"truncation":50.0}"#,
+    ];
+    let said = served(&trained, &["--nearest-in", "dataset.npy", "--rows", "index.jsonl"], &(questions.join("\n") + "\n"));
+    let Said::Ready { side: 32, latent: 6, step: 9, directions: Directions::Principal, weights, layers, .. } = &said[0] else {
+        panic!("{:?}", said[0])
+    };
+    assert_eq!((weights.len(), said.len()), (6, 1 + questions.len()));
+    let kept = |seed: u64| pixels(&trained.read(&format!("some/seed-{seed:06}.png")));
+    // One picture is computed in a smaller tensor than 64 are: the last bit of a level may round otherwise.
+    for (at, seed) in [(1, 5), (2, 9), (5, 5), (10, 6)] {
+        assert!(apart(&drawn(&said[at]), &kept(seed)) <= 1, "answer {at} is not the picture of seed {seed}");
+    }
+    // So short a training draws much the same of everything: what differs is looked at far from the middle.
+    assert!(apart(&drawn(&said[3]), &drawn(&said[11])) <= 1, "half of the way is the same from either end");
+    assert!(apart(&drawn(&said[3]), &drawn(&said[12])) > 1, "half of the way is not its beginning");
+    assert!(apart(&drawn(&said[4]), &kept(5)) > 1, "a move changes the picture");
+    let Said::Picture { nearest: Some(near), .. } = &said[2] else { panic!("{:?}", said[2]) };
+    assert_eq!(near.photo.as_deref(), Some(format!("disc {}.jpg", near.row).as_str()));
+    assert_eq!(pixels(&STANDARD.decode(&near.png).unwrap()).dimensions(), (32, 32));
+    // What cannot be answered is said, and the next question is answered all the same.
+    assert!([6, 7, 9].iter().all(|at| matches!(said[*at], Said::Error { .. })));
+    let Said::Maps { channels, full } = &said[8] else { panic!("{:?}", said[8]) };
+    let [all, rows, columns] = layers[0].size;
+    assert_eq!((channels.len() as u64, *full > 0.0), (all.min(3), true));
+    assert_eq!(pixels(&STANDARD.decode(&channels[0].1).unwrap()).dimensions(), (columns as u32, rows as u32));
 }

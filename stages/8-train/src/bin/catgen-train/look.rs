@@ -47,15 +47,29 @@ pub(crate) struct Explain {
 }
 
 /// What one layer made of the seed: its name, what it is, what went in and what came out ([C, h, w] each).
-struct Seen {
+pub(crate) struct Seen {
     name: String,
     op: Op,
     before: Tensor,
     after: Tensor,
 }
 
+impl Seen {
+    /// What came out, as maps.
+    pub(crate) fn maps(&self) -> Maps {
+        maps(&self.after)
+    }
+
+    /// Its name, what it is, and the size of what comes out.
+    pub(crate) fn layer(&self) -> catgen_train::serve::Layer {
+        let size = self.after.size();
+        let size = std::array::from_fn(|axis| size[axis] as u64);
+        catgen_train::serve::Layer { name: self.name.clone(), what: word(&self.op).to_owned(), size }
+    }
+}
+
 /// What every layer of maps makes of a seed.
-fn seen(model: &Model, seed: u64) -> Vec<Seen> {
+pub(crate) fn seen(model: &Model, seed: u64) -> Vec<Seen> {
     let z = latent::tensor(&[latent::of_seed(seed, model.options.latent)], model.device); // [1, Z]
     let mut layers = Vec::new();
     let mut before = z.shallow_clone();
@@ -153,7 +167,7 @@ fn maps(tensor: &Tensor) -> Maps {
 }
 
 /// The channels with the largest spread, the largest first; of three, all, in their order: they are colours.
-fn varied(maps: &Maps, most: usize) -> Vec<usize> {
+pub(crate) fn varied(maps: &Maps, most: usize) -> Vec<usize> {
     if maps.channels <= 3 {
         return (0..maps.channels).collect();
     }

@@ -18,6 +18,7 @@
 //! | `generate`, `interpolate`, `latent`, `nearest`, `npz` | pictures from it |
 //! | `evaluate`, `torchscript` | how good they are |
 //! | `export`, `onnx`, `import`, `pickle` | to and from other programs |
+//! | `serve` | a generator that stays loaded, for who moves a slider |
 //! | `look` | what its layers do |
 //! | `bench` | what a step costs here |
 //! | `device`, `shim`, `error` | where it runs, what `tch` lacks, how it fails |
@@ -55,6 +56,7 @@ mod players;
 mod python;
 mod record;
 mod rng;
+mod serve;
 mod shim;
 mod showcase;
 mod tensorboard;
@@ -151,6 +153,17 @@ enum Command {
         /// Where a sheet of all pictures goes [default: grid.png in the folder]
         #[arg(long, value_name = "FILE.png")]
         grid: Option<PathBuf>,
+        /// Look for the most similar picture in this dataset
+        #[arg(long, value_name = "FILE.npy")]
+        nearest_in: Option<PathBuf>,
+        /// What the dataset's rows are pictures of
+        #[arg(long, value_name = "FILE.jsonl", requires = "nearest_in")]
+        rows: Option<PathBuf>,
+    },
+    /// Load a generator once and answer questions on standard input, one JSON object a line, until it closes
+    Serve {
+        #[command(flatten)]
+        generator: GeneratorArgs,
         /// Look for the most similar picture in this dataset
         #[arg(long, value_name = "FILE.npy")]
         nearest_in: Option<PathBuf>,
@@ -420,6 +433,10 @@ fn run(command: Command, cuda_error: Option<String>, stop: &Arc<AtomicBool>) -> 
             };
             say(&evaluate::evaluate(&evaluate::Order { photos, of, count, cache, device: device.into() })?);
             Ok(())
+        }
+        Command::Serve { generator, nearest_in, rows } => {
+            let order = serve::Order { chosen: generator.chosen(), album: nearest_in.map(|dataset| (dataset, rows)) };
+            serve::serve(&order, io::stdin().lock(), io::stdout())
         }
         Command::Interpolate { generator, seeds, frames, closed, truncation, fps, out } => {
             let per_second = fps;
