@@ -52,7 +52,11 @@ async function refresh() {
     const fresh = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
     const [now, then] = [fresh.getElementById("live"), el("live")];
     if (!now || !then || (slider === null && fresh.getElementById("grids"))) { if (now) location.reload(); return; }
-    if (!then.contains(document.activeElement)) then.replaceWith(document.importNode(now, true));
+    if (!then.contains(document.activeElement)) {
+      const made = document.importNode(now, true), before = new Map([...then.querySelectorAll("[name=of]")].map((box) => [box.value, box.checked]));
+      for (const box of made.querySelectorAll("[name=of]")) box.checked = before.get(box.value) ?? box.checked;
+      then.replaceWith(made);
+    }
     const newer = fresh.getElementById("slider-epoch");
     if (slider && newer && newer.max !== slider.max) {
       const followed = slider.value === slider.max;
