@@ -1,8 +1,9 @@
-//! The README is true: its commands run, and its tables are those of the program.
+//! The README is true: its commands run, and the tables of parameters are those of the program.
 
 use std::{fs, path::Path, process::Command};
 
 const README: &str = include_str!("../../README.md");
+const PARAMETERS: &str = include_str!("../../docs/parameters.md");
 const GENERATE: &str = include_str!("../../docs/generate.md");
 
 #[test]
@@ -10,7 +11,7 @@ fn the_tables_of_parameters_are_those_of_the_program() {
     let output = Command::new(env!("CARGO_BIN_EXE_catgen-pipe")).args(["stages", "--markdown"]).output().unwrap();
     let tables = String::from_utf8(output.stdout).unwrap();
     assert!(tables.lines().count() > 40);
-    assert!(README.contains(tables.trim()), "put the output of `catgen-pipe stages --markdown` into README.md");
+    assert!(PARAMETERS.contains(tables.trim()), "put the output of `catgen-pipe stages --markdown` into docs/parameters.md");
 }
 
 /// Runs, in order and in one fresh folder, every line of the README, and of the page on generating, that begins with `$ catgen-pipe`.
