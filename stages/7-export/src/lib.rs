@@ -17,7 +17,7 @@
 //! `train.npy` in the same order, without times, owners or anything else of the machine in them: what is held out is held out for
 //! other trainers, too.
 //!
-//! Photos are held out as [`split`] describes. Of a photo that is held out only the picture as it is (`plain`, told by its tag
+//! Photos are held out as `split` describes. Of a photo that is held out only the picture as it is (`plain`, told by its tag
 //! `No_Trans` or by being the photo's only one) is packed: colours that augmenting invented are nothing to compare with. Where no
 //! picture of the photo is plain, all of them are packed.
 //!

@@ -3,9 +3,10 @@
 //! The features of the photos are found once, and kept in a folder: only generated pictures cost time afterwards.
 //!
 //! What it refuses to do: compare with augmented pictures. Where the dataset's index says which rows are plain, only those are
-//! looked at: a generator that learnt the augmentation should not be praised for it.
+//! looked at: a generator that learnt the augmentation should not be praised for it. Of a photo that has no plain row the first one is.
 
 use std::{
+    collections::HashSet,
     fmt, fs, io,
     io::Write,
     path::{Path, PathBuf},
@@ -177,9 +178,11 @@ impl Judge {
             let is_held_out = data.held_out.as_deref() == Some(path);
             let meant = if is_held_out { "held_out.npy" } else { "train.npy" };
             let here: Vec<&Line> = lines.iter().filter(|line| line.file == name || line.file == meant).collect();
-            let plain = here.iter().any(|line| line.plain);
-            let mut rows: Vec<(u64, Option<String>)> =
-                here.iter().filter(|line| line.plain || !plain).map(|line| (line.row, Some(line.photo.clone()))).collect();
+            let plain: HashSet<&str> = here.iter().filter(|line| line.plain).map(|line| line.photo.as_str()).collect();
+            let mut seen = HashSet::new();
+            let mut is_meant = |line: &Line| line.plain || !plain.contains(line.photo.as_str()) && seen.insert(line.photo.clone());
+            let meant: Vec<&Line> = here.into_iter().filter(|&line| is_meant(line)).collect();
+            let mut rows: Vec<(u64, Option<String>)> = meant.into_iter().map(|line| (line.row, Some(line.photo.clone()))).collect();
             if rows.is_empty() {
                 rows = (0..header.images).map(|row| (row, None)).collect();
             }
