@@ -160,6 +160,12 @@ impl Store {
         Manifest::from_bytes(&bytes).inspect_err(|error| tracing::warn!(%digest, %error, "a manifest cannot be used")).ok()
     }
 
+    /// As [`Store::manifest`], with at most so many of its items, spread evenly, and all rejections.
+    pub fn manifest_sample(&self, digest: &Digest, most: usize) -> Option<Manifest> {
+        let bytes = self.manifest_bytes(digest)?;
+        Manifest::sample_from_bytes(&bytes, most).inspect_err(|error| tracing::warn!(%digest, %error, "a manifest cannot be used")).ok()
+    }
+
     fn manifest_bytes(&self, digest: &Digest) -> Option<Vec<u8>> {
         let bytes = fs::read(self.root.join("manifests").join(digest.to_string())).ok()?;
         if Digest::of(&bytes) != *digest {

@@ -147,7 +147,7 @@ fn sections(project: &Project, run: &RunRecord, with_pictures: bool) -> Vec<Sect
         };
         let stage = &project.pipeline.stages[at];
         let state = project.states.get(&stage.name).filter(|_| stage.shape() != Shape::Train);
-        let manifest = state.and_then(|state| project.store.manifest(&state.output)).unwrap_or_default();
+        let manifest = state.and_then(|state| project.store.manifest_sample(&state.output, PICTURES)).unwrap_or_default();
         Section {
             name: stage.name.clone(),
             summary: stage.entry.kind.summary,
@@ -164,8 +164,7 @@ fn pictures(project: &Project, stage: usize, manifest: &Manifest) -> Vec<Thumbna
     if project.pipeline.stages[stage].shape() == Shape::Pack {
         return Vec::new();
     }
-    let items: Vec<&Item> = manifest.items.iter().filter(|item| item.width > 0).collect();
-    let shown = evenly(&items, PICTURES);
+    let shown: Vec<&Item> = manifest.items.iter().filter(|item| item.width > 0).collect();
     shown
         .into_par_iter()
         .filter_map(|item| Some(thumbnail(&shelf::picture(project, stage, item, THUMBNAIL.0)?, &item.name, THUMBNAIL)))
@@ -173,6 +172,9 @@ fn pictures(project: &Project, stage: usize, manifest: &Manifest) -> Vec<Thumbna
 }
 
 fn rejections(project: &Project, stage: usize, all: &[Rejection]) -> Vec<Rejected> {
+    if all.is_empty() {
+        return Vec::new();
+    }
     let from = project.pipeline.stages[stage].from.unwrap_or(stage);
     let shelf = Shelf::of(project, from);
     let names = shelf.by_photo();

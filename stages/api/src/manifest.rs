@@ -165,6 +165,18 @@ impl Manifest {
     /// # Errors
     /// Another format version, a missing line, or a line that is not what it should be.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
+        Self::read(bytes, usize::MAX)
+    }
+
+    /// Reads all rejections and at most so many of the items, spread evenly: a fraction of the work.
+    ///
+    /// # Errors
+    /// As [`Manifest::from_bytes`], of what is looked at.
+    pub fn sample_from_bytes(bytes: &[u8], most: usize) -> Result<Self, ManifestError> {
+        Self::read(bytes, most)
+    }
+
+    fn read(bytes: &[u8], most: usize) -> Result<Self, ManifestError> {
         let mut lines = bytes.split(|byte| *byte == b'\n').enumerate();
         let mut next = || -> Result<(usize, &[u8]), ManifestError> {
             let (at, line) = lines.next().unwrap_or((0, b""));
@@ -183,8 +195,13 @@ impl Manifest {
         let mut manifest = Self::default();
         // Neighbours in name order mostly share their photo: one allocation serves all its descendants.
         let mut photo: Option<Arc<Photo>> = None;
-        for _ in 0..header.items {
+        let shown = most.min(header.items);
+        for position in 0..header.items {
             let (at, line) = next()?;
+            // The middle of each of so many parts of equal length: with as many parts as items, every one.
+            if manifest.items.len() == shown || position != (2 * manifest.items.len() + 1) * header.items / (2 * shown) {
+                continue;
+            }
             let row: Row<'_> = serde_json::from_slice(line).map_err(damaged(at))?;
             let shared = match &photo {
                 Some(last) if last.digest == row.photo_digest && last.path == row.photo => Arc::clone(last),
@@ -287,6 +304,23 @@ mod tests {
         let mut other = manifest();
         other.items[0].bytes += 1;
         assert_ne!(other.encode().1.items, with.items);
+    }
+
+    #[test]
+    fn a_sample_is_spread_over_all_items_and_has_every_rejection() {
+        let one = manifest();
+        let items = (0..10).map(|n| Item { name: format!("{n}.png"), ..one.items[0].clone() }).collect();
+        let manifest = Manifest::new(items, one.rejections);
+        let names = |most: usize| -> Vec<String> {
+            let sample = Manifest::sample_from_bytes(&manifest.to_bytes(), most).unwrap();
+            assert_eq!(sample.rejections, manifest.rejections);
+            sample.items.into_iter().map(|item| item.name).collect()
+        };
+        assert_eq!(names(3), ["1.png", "5.png", "8.png"]);
+        assert_eq!(names(10).len(), 10);
+        assert_eq!(names(99).len(), 10);
+        assert_eq!(names(0).len(), 0);
+        assert_eq!(Manifest::sample_from_bytes(&Manifest::default().to_bytes(), 3).unwrap(), Manifest::default());
     }
 
     #[test]
