@@ -138,6 +138,7 @@ fn router(desk: Arc<Desk>, guard: Arc<Guard>) -> Router {
         .merge(play())
         .route("/studio.css", get(|| asset("text/css; charset=utf-8", include_str!("studio/assets/studio.css"))))
         .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("studio/assets/icon.svg"))))
+        .route("/common.js", get(|| script(include_str!("studio/assets/common.js"))))
         .route("/flow.js", get(|| script(include_str!("studio/assets/flow.js"))))
         .route("/gallery.js", get(|| script(include_str!("studio/assets/gallery.js"))))
         .route("/duplicates.js", get(|| script(include_str!("studio/assets/duplicates.js"))))

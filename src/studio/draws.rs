@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Query, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use catgen_train::{
@@ -83,13 +83,6 @@ fn content(trainings: &[Training], wanted: Option<&str>) -> Markup {
     }
 }
 
-fn answer(result: Result<Value>) -> Response {
-    match result {
-        Ok(value) => Json(value).into_response(),
-        Err(error) => page::json_error(&error),
-    }
-}
-
 /// A layer of one channel, and what it is given: rows of numbers.
 #[derive(Deserialize)]
 pub(super) struct Stamped {
@@ -103,7 +96,7 @@ pub(super) struct Stamped {
 /// The field after each stamp.
 pub(super) async fn stamps(Json(ask): Json<Stamped>) -> Response {
     let said = stamped(&ask).map_err(|error| Error::Usage { what: error.to_string(), hint: String::new() });
-    answer(said)
+    page::answer(said)
 }
 
 fn stamped(ask: &Stamped) -> Result<Value, GeometryError> {
@@ -162,7 +155,7 @@ pub(super) async fn maps(State(desk): State<Arc<Desk>>, Json(ask): Json<Looked>)
             .collect();
         Ok(json!({ "channels": channels, "full": full }))
     };
-    answer(away(work).await)
+    page::answer(away(work).await)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use axum::{
     Json,
     extract::{Query, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use catgen_api::{Digest, Item, Manifest};
 use catgen_duplicates::decisions::{self, Choice, Decision, Decisions};
@@ -95,10 +95,7 @@ pub(super) async fn decide(State(desk): State<Arc<Desk>>, Json(ask): Json<Decide
         decisions::append(&file, &lines).map_err(Error::io("write", &file))?;
         Ok(json!({ "decided": lines.len() }))
     };
-    match away(work).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err(error) => page::json_error(&error),
-    }
+    page::answer(away(work).await)
 }
 
 /// What the stage read when it was last finished.

@@ -41,10 +41,7 @@ pub(super) async fn state(State(desk): State<Arc<Desk>>) -> Response {
         let lines = plan::plan(&project, &vec![true; project.pipeline.stages.len()], plan::LOOK_AHEAD)?;
         Ok(json!({ "at_work": desk.jobs.is_at_work(), "stages": lines }))
     };
-    match away(work).await {
-        Ok(state) => Json(state).into_response(),
-        Err(error) => page::json_error(&error),
-    }
+    page::answer(away(work).await)
 }
 
 #[derive(Deserialize)]
@@ -61,10 +58,7 @@ pub(super) async fn run(State(desk): State<Arc<Desk>>, Json(ask): Json<Ask>) -> 
         }
         desk.jobs.start(ask.until.as_deref())
     };
-    match away(work).await {
-        Ok(()) => Json(json!({ "started": true })).into_response(),
-        Err(error) => page::json_error(&error),
-    }
+    page::answer(away(work).await.map(|()| json!({ "started": true })))
 }
 
 pub(super) async fn stop(State(desk): State<Arc<Desk>>) -> Response {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::{Query, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use catgen_api::{Item, Manifest, Rejection, Shape};
 use maud::{Markup, html};
@@ -73,10 +72,7 @@ pub(super) async fn items(State(desk): State<Arc<Desk>>, Query(ask): Query<Ask>)
         };
         Ok(json!({ "total": tiles.len(), "from": ask.from, "items": shown }))
     };
-    match away(work).await {
-        Ok(items) => Json(items).into_response(),
-        Err(error) => page::json_error(&error),
-    }
+    page::answer(away(work).await)
 }
 
 /// The stage asked for, or the last whose pictures a person would want to see first.

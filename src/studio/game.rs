@@ -135,14 +135,7 @@ pub(super) struct Start {
 
 /// Chooses the pictures of a game, draws those that are not drawn yet, and answers where the game is.
 pub(super) async fn start(State(desk): State<Arc<Desk>>, Json(ask): Json<Start>) -> Response {
-    answer(away(move || deal(&desk, &ask)).await)
-}
-
-fn answer(result: Result<Value>) -> Response {
-    match result {
-        Ok(value) => Json(value).into_response(),
-        Err(error) => page::json_error(&error),
-    }
+    page::answer(away(move || deal(&desk, &ask)).await)
 }
 
 fn deal(desk: &Desk, ask: &Start) -> Result<Value> {
@@ -232,7 +225,7 @@ pub(super) struct Told {
 
 /// Takes an answer; what comes back is sent when it is on the disk.
 pub(super) async fn tell(State(desk): State<Arc<Desk>>, Json(told): Json<Told>) -> Response {
-    answer(away(move || take(&desk, &told)).await)
+    page::answer(away(move || take(&desk, &told)).await)
 }
 
 fn take(desk: &Desk, told: &Told) -> Result<Value> {

@@ -11,7 +11,7 @@ use std::{
 use axum::{
     Json,
     extract::{Query, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use catgen_train::serve::{Ask, Draw, Said};
@@ -133,16 +133,9 @@ fn content(trainings: &[Training], wanted: Option<&str>) -> Markup {
     }
 }
 
-fn answer(result: Result<Value>) -> Response {
-    match result {
-        Ok(value) => Json(value).into_response(),
-        Err(error) => page::json_error(&error),
-    }
-}
-
 /// Loads the generator, if it is not at hand, and answers what it said of itself.
 pub(super) async fn open(State(desk): State<Arc<Desk>>, Json(which): Json<Which>) -> Response {
-    answer(away(move || with(&desk, &which, |worker| Ok(json!(worker.ready())))).await)
+    page::answer(away(move || with(&desk, &which, |worker| Ok(json!(worker.ready())))).await)
 }
 
 #[derive(Deserialize)]
@@ -181,7 +174,7 @@ pub(super) async fn draw(State(desk): State<Arc<Desk>>, Json(drawing): Json<Draw
         });
         Ok(json!({ "picture": desk.previews.add_file(png), "nearest": nearest }))
     };
-    answer(away(work).await)
+    page::answer(away(work).await)
 }
 
 /// Keeps a picture in the training's folder, with how it was made.
@@ -202,7 +195,7 @@ pub(super) async fn save(State(desk): State<Arc<Desk>>, Json(drawing): Json<Draw
         append().map_err(Error::io("write", &list))?;
         Ok(json!({ "saved": desk.workspace().relative(&file).to_string() }))
     };
-    answer(away(work).await)
+    page::answer(away(work).await)
 }
 
 /// A name that says where the picture lies: the same place has the same name.

@@ -6,10 +6,10 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use maud::{DOCTYPE, Markup, html};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Desk;
-use crate::Error;
+use crate::{Error, error::Result};
 
 /// A page with its title, the scripts it needs and its content.
 pub(super) fn page(desk: &Desk, title: &str, scripts: &[&str], content: Markup) -> Response {
@@ -29,6 +29,7 @@ fn frame(title: &str, token: Option<&str>, scripts: &[&str], content: Markup) ->
                 link rel="stylesheet" href="/studio.css";
                 link rel="stylesheet" href="/play.css";
                 link rel="icon" href="/icon.svg";
+                @if !scripts.is_empty() { script src="/common.js" defer {} }
                 @for script in scripts { script src=(script) defer {} }
             }
             body {
@@ -71,8 +72,15 @@ pub(super) fn error(error: &Error) -> Response {
     (StatusCode::OK, frame("Error", None, &[], content)).into_response()
 }
 
-/// An error for a script.
-pub(super) fn json_error(error: &Error) -> Response {
+/// What a script asked for, or why there is none.
+pub(super) fn answer(result: Result<Value>) -> Response {
+    match result {
+        Ok(value) => Json(value).into_response(),
+        Err(error) => json_error(&error),
+    }
+}
+
+fn json_error(error: &Error) -> Response {
     let status = if error.exit_code() == 2 { StatusCode::BAD_REQUEST } else { StatusCode::INTERNAL_SERVER_ERROR };
     (status, Json(json!({ "error": error.to_string(), "hint": error.hint() }))).into_response()
 }

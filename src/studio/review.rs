@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Query, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use catgen_api::Digest;
 use catgen_verify::decisions::{self, Choice, Decision};
@@ -71,10 +71,7 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>, Query(ask): Query<Ask>) 
         let source = stages.iter().position(|stage| stage.from.is_none()).unwrap_or(0);
         Ok(json!({ "stage": stages[stage].name, "before": stages[before].name, "source": stages[source].name, "items": items }))
     };
-    match away(work).await {
-        Ok(list) => Json(list).into_response(),
-        Err(error) => page::json_error(&error),
-    }
+    page::answer(away(work).await)
 }
 
 #[derive(Deserialize)]
@@ -95,10 +92,7 @@ pub(super) async fn decide(State(desk): State<Arc<Desk>>, Json(ask): Json<Decide
         decisions::append(&file, std::slice::from_ref(&decision)).map_err(Error::io("write", &file))?;
         Ok(json!({ "decision": (ask.choice != Choice::Undo).then(|| ask.choice.word()) }))
     };
-    match away(work).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err(error) => page::json_error(&error),
-    }
+    page::answer(away(work).await)
 }
 
 fn not_for_review(stage: &str) -> Error {

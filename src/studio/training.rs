@@ -325,7 +325,7 @@ pub(super) async fn begin(State(desk): State<Arc<Desk>>, Json(ask): Json<Begin>)
         desk.jobs.start_with(&words)?;
         Ok(json!({ "started": true }))
     };
-    answer(away(work).await)
+    page::answer(away(work).await)
 }
 
 #[derive(Deserialize)]
@@ -343,7 +343,7 @@ pub(super) async fn go_on(State(desk): State<Arc<Desk>>, Json(ask): Json<GoOn>) 
         desk.jobs.start_with(&again(&training))?;
         Ok(json!({ "started": true }))
     };
-    answer(away(work).await)
+    page::answer(away(work).await)
 }
 
 /// The words that go on with a training.
@@ -352,13 +352,6 @@ fn again(training: &Training) -> Vec<String> {
     words.extend(training.run.set.iter().flat_map(|text| ["--set".to_owned(), text.clone()]));
     words.extend(["--no-wait".to_owned(), "--progress".to_owned()]);
     words
-}
-
-fn answer(result: Result<Value>) -> Response {
-    match result {
-        Ok(value) => Json(value).into_response(),
-        Err(error) => page::json_error(&error),
-    }
 }
 
 /// `epochs=50 learning_rate=1e-4`, at most one for each parameter; a value in brackets may have spaces in it.

@@ -214,14 +214,7 @@ pub(super) struct Try {
 
 /// What the stage makes of a few photos, as it is set and as it would be.
 pub(super) async fn look(State(desk): State<Arc<Desk>>, Json(ask): Json<Try>) -> Response {
-    answer(away(move || seen(&desk, &ask)).await)
-}
-
-fn answer(result: Result<Value>) -> Response {
-    match result {
-        Ok(value) => Json(value).into_response(),
-        Err(error) => page::json_error(&error),
-    }
+    page::answer(away(move || seen(&desk, &ask)).await)
 }
 
 /// The project as it is, the stage, and the changes; an error if the file is not the one that the page knows.
@@ -320,7 +313,7 @@ pub(super) async fn apply(State(desk): State<Arc<Desk>>, Json(ask): Json<Try>) -
         }
         Ok(json!({ "applied": text != project.pipeline_text }))
     };
-    answer(away(work).await)
+    page::answer(away(work).await)
 }
 
 /// Takes the last apply back, if nobody changed the file since.
@@ -337,7 +330,7 @@ pub(super) async fn undo(State(desk): State<Arc<Desk>>) -> Response {
         fs::remove_file(&note).map_err(Error::io("delete", &note))?;
         Ok(json!({ "undone": true }))
     };
-    answer(away(work).await)
+    page::answer(away(work).await)
 }
 
 fn undo_file(desk: &Desk) -> PathBuf {

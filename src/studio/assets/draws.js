@@ -1,14 +1,5 @@
 "use strict";
 // The server stamps, the page shows: the numbers of every step come from the function that the explainer of the command line draws.
-const token = document.querySelector('meta[name="catgen-token"]').content;
-const el = (id) => document.getElementById(id);
-
-async function post(path, body) {
-  const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json", "x-catgen-token": token }, body: JSON.stringify(body) });
-  const data = await answer.json();
-  if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("\n"));
-  return data;
-}
 
 const short = (number) => String(Math.round(number * 100) / 100).replace("-", "−");
 // Never so dark that the number on it cannot be read.

@@ -2,16 +2,10 @@
 // Decisions about photos that show the same. The page is made anew by the server after each, so it shows what is on the disk.
 const groups = document.getElementById("groups");
 if (groups) {
-  const token = document.querySelector('meta[name="catgen-token"]').content;
   const says = document.getElementById("says");
   const last = [];
 
-  async function send(body) {
-    const answer = await fetch("/duplicates/decide", { method: "POST", headers: { "content-type": "application/json", "x-catgen-token": token },
-      body: JSON.stringify({ stage: groups.dataset.stage, ...body }) });
-    const data = await answer.json();
-    if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("\n"));
-  }
+  const send = (body) => post("/duplicates/decide", { stage: groups.dataset.stage, ...body });
 
   async function show(digest) {
     const text = await (await fetch(location.href)).text();

@@ -1,16 +1,5 @@
 "use strict";
 // Start and stop a run; follow it live. Everything shown was recorded by the engine: this only asks again when a stage is finished.
-const token = document.querySelector('meta[name="catgen-token"]').content;
-const el = (id) => document.getElementById(id);
-const grouped = (count) => count.toLocaleString("en").replaceAll(",", "\u202f");
-
-async function post(path, body) {
-  const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json", "x-catgen-token": token }, body: JSON.stringify(body) });
-  const data = await answer.json();
-  if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("\n"));
-  return data;
-}
-
 function say(text) { el("says").textContent = text; }
 
 function working(is) {

@@ -5,7 +5,6 @@ if (grid) {
   const { stage, before, show, find, page } = grid.dataset;
   const chunk = 200, gap = 8, known = new Map(), asked = new Set(), tiles = new Map();
   let total = 0, columns = 1, side = 136, wanted = null;
-  const grouped = (count) => count.toLocaleString("en").replaceAll(",", "\u202f");
 
   const query = (from) => new URLSearchParams({ stage, show, find, from, count: chunk });
 

@@ -2,18 +2,9 @@
 // One picture, one answer. The next picture shows only when the server says that the answer is on the disk.
 const start = document.getElementById("start");
 if (start) {
-  const token = document.querySelector('meta[name="catgen-token"]').content;
-  const el = (id) => document.getElementById(id);
   // Pictures by their place: this one and the next, which is fetched and decoded while this one is looked at.
   const pictures = new Map();
   let game = null, nth = 0, total = 0, since = 0, ready = false;
-
-  async function post(path, body) {
-    const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json", "x-catgen-token": token }, body: JSON.stringify(body) });
-    const data = await answer.json();
-    if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("\n"));
-    return data;
-  }
 
   function fetched(at) {
     if (at < total && !pictures.has(at)) {

@@ -2,15 +2,6 @@
 // One question at a time: while a picture is drawn sliders move on, and then the newest place is asked for.
 const latent = document.getElementById("latent");
 if (latent) {
-  const token = document.querySelector('meta[name="catgen-token"]').content;
-  const el = (id) => document.getElementById(id);
-
-  async function post(path, body) {
-    const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json", "x-catgen-token": token }, body: JSON.stringify(body) });
-    const data = await answer.json();
-    if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("\n"));
-    return data;
-  }
   function which() { const [step, ...name] = el("which").value.split(" "); return { training: name.join(" "), step: Number(step) }; }
   const whole = (id) => Math.max(0, Math.round(Number(el(id).value) || 0));
   const moves = () => [...document.querySelectorAll("#directions input")].map((input) => Number(input.value));

@@ -2,8 +2,6 @@
 // One picture after the other, by keyboard. The next picture shows only when the server says that the decision is on the disk.
 const review = document.getElementById("review");
 if (review) {
-  const token = document.querySelector('meta[name="catgen-token"]').content;
-  const el = (id) => document.getElementById(id);
   const button = (name) => review.querySelector(`[data-do="${name}"]`);
   let list = { items: [] }, at = 0, busy = false, against = false, zoomed = false;
   const done = [], ahead = new Map();
@@ -73,10 +71,7 @@ if (review) {
   }
 
   async function send(item, choice) {
-    const answer = await fetch("/decide", { method: "POST", headers: { "content-type": "application/json", "x-catgen-token": token },
-      body: JSON.stringify({ stage: list.stage, digest: item.digest, choice }) });
-    const data = await answer.json();
-    if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("\n"));
+    const data = await post("/decide", { stage: list.stage, digest: item.digest, choice });
     // Equal pictures are one to the stage, whatever their names.
     for (const same of list.items) if (same.digest === item.digest) same.decision = data.decision;
   }

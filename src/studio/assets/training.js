@@ -1,15 +1,6 @@
 "use strict";
 // Start, stop, go on; curves live; the grids of all epochs on one slider.
-const token = document.querySelector('meta[name="catgen-token"]').content;
-const el = (id) => document.getElementById(id);
 const say = (text) => { el("says").textContent = text; };
-
-async function post(path, body) {
-  const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json", "x-catgen-token": token }, body: JSON.stringify(body) });
-  const data = await answer.json();
-  if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("\n"));
-  return data;
-}
 const tried = (promise) => { say(""); promise.catch((error) => say(error.message)); };
 
 function working(is) {

@@ -2,8 +2,6 @@
 // What is changed is tried at once, on a few photos; what a person waits for is the last thing they asked for.
 const tuning = document.getElementById("tuning");
 if (tuning) {
-  const token = document.querySelector('meta[name="catgen-token"]').content;
-  const el = (id) => document.getElementById(id);
   const form = el("params");
   const controls = [...form.querySelectorAll("[data-name]")];
 
@@ -18,13 +16,6 @@ if (tuning) {
   };
   const was = (control) => control.tagName === "FIELDSET" ? JSON.stringify(JSON.parse(control.dataset.was)) : control.dataset.was;
   const changes = () => Object.fromEntries(controls.filter((control) => !control.disabled && typed(control) !== was(control)).map((control) => [control.dataset.name, typed(control)]));
-
-  async function post(path, body) {
-    const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json", "x-catgen-token": token }, body: JSON.stringify(body) });
-    const data = await answer.json();
-    if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("\n"));
-    return data;
-  }
   const asked = () => ({ stage: tuning.dataset.stage, base: tuning.dataset.base, changes: changes(), count: Number(el("count").value) });
   function mistake(text) { el("mistake").textContent = text; el("mistake").hidden = !text; }
 
