@@ -54,13 +54,14 @@ trainer: libtorch ## build catgen-train, the program that trains (the first time
 	$(CARGO) build --release $(TRAINER)
 
 # All in the dev profile: libtorch's bindings alone take minutes to build, once is enough. The command-line tests look for
-# catgen-train beside themselves, so it is built before they run.
+# catgen-train beside themselves, so it is built before they run. What a test says is shown though it passes: that it skipped, and why.
 test: setup browser ## formatting, lints, every test, documentation
 	$(CARGO) fmt --all --check
 	$(MAKE) --no-print-directory lint
+	-@$(MAKE) --no-print-directory test-python
 	$(CARGO) build $(TRAINER)
-	$(CARGO) test --workspace
-	$(CARGO) test $(TRAINER)
+	$(CARGO) test --workspace -- --show-output
+	$(CARGO) test $(TRAINER) -- --show-output
 	$(MAKE) --no-print-directory doc
 
 # A Python of its own with what our exports are for. Tests find it there; without it they say what they skip.

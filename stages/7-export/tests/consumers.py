@@ -53,8 +53,9 @@ def hugging_face_folder(folder):
     import PIL.Image
 
     data = loaded("imagefolder", {"data_dir": os.path.join(folder, "imagefolder")})
-    assert sorted(data.features) == ["image", "photo"], data.features
+    assert sorted(data.features) == ["image", "photo", "split"], data.features
     for sample in data:
+        assert sample["split"] in ("train", "held_out"), sample
         # These are the stage's own files, transparency and all.
         picture = sample["image"].convert("RGBA")
         white = PIL.Image.new("RGBA", picture.size, "white")
