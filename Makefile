@@ -13,7 +13,7 @@ TRAIN_BUDGET ?= --set '7.Train.epochs=8' --set '7.Train.batch=16' --set '7.Train
                 --set '4.Train.epochs=4' --set '4.Train.batch=16' --set '4.Train.max_images=6000'
 
 .DEFAULT_GOAL = run
-.PHONY: help run setup build-tools libtorch models browser build trainer test test-python test-python-torch fmt lint doc bench eval eval-python clean
+.PHONY: help run setup build-tools libtorch models browser cluster build trainer test test-python test-python-torch fmt lint doc bench eval eval-python clean
 
 run: setup ## fetch, build, draw sample photos if there are none, run the pipeline, train a little
 	$(CARGO) build --release
@@ -47,6 +47,9 @@ models: ## get the segmentation model and onnxruntime, which runs it faster
 browser: ## get what the studio's pages are tested with: Chromium and its driver (as root on Debian), axe-core
 	-@$(FETCH) browser
 
+cluster: ## get what work on several machines is tested with: Slurm (as root on Debian), an S3 server
+	-@$(FETCH) cluster
+
 build: build-tools ## build catgen-pipe
 	$(CARGO) build --release
 
@@ -55,7 +58,7 @@ trainer: libtorch ## build catgen-train, the program that trains (the first time
 
 # All in the dev profile: libtorch's bindings alone take minutes to build, once is enough. The command-line tests look for
 # catgen-train beside themselves, so it is built before they run. What a test says is shown though it passes: that it skipped, and why.
-test: setup browser ## formatting, lints, every test, documentation
+test: setup browser cluster ## formatting, lints, every test, documentation
 	$(CARGO) fmt --all --check
 	$(MAKE) --no-print-directory lint
 	-@$(MAKE) --no-print-directory test-python

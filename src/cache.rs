@@ -6,6 +6,8 @@
 //!   lock                held by the one `run`, `gc` or `fsck --repair`
 //!   cas/ab/cdef…        blobs named by their BLAKE3, read-only, never changed
 //!   tmp/                half-written files; emptied at the start of a run
+//!   shared/<address>/   index objects of the shared cache that were read before; may be deleted
+//!   jobs/               what an executor was given, and what its workers said
 //!   thumbs/             the studio's thumbnails, bounded; may be deleted
 //!   game/               pictures that generators drew for the studio's game; may be deleted
 //!   studio/             what the studio's last change of pipeline.toml replaced

@@ -9,6 +9,7 @@ macro_rules! say {
     };
 }
 
+mod cache;
 mod compare;
 mod doctor;
 mod duplicates;
@@ -37,6 +38,7 @@ mod train;
 mod trained;
 mod verify;
 mod why;
+mod worker;
 
 use std::{
     any::Any,
@@ -86,6 +88,7 @@ enum Command {
     Train(train::Args),
     Runs(runs::Args),
     Compare(compare::Args),
+    Cache(cache::Args),
     Gc(gc::Args),
     Fsck(fsck::Args),
     Report(report::Args),
@@ -100,6 +103,7 @@ enum Command {
     Stages(stages::Args),
     Studio(studio::Args),
     Doctor(doctor::Args),
+    Worker(worker::Args),
 }
 
 /// What is wrong with a line of a stage's decisions file, if anything is.
@@ -191,6 +195,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Train(args) => train::run(&args, context),
         Command::Runs(args) => runs::run(&args, context),
         Command::Compare(args) => compare::run(&args, context),
+        Command::Cache(args) => cache::run(&args, context),
         Command::Gc(args) => gc::run(&args, context),
         Command::Fsck(args) => fsck::run(&args, context),
         Command::Report(args) => report::run(&args, context),
@@ -205,6 +210,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Stages(args) => stages::run(&args, context),
         Command::Studio(args) => studio::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
+        Command::Worker(args) => worker::run(&args, context),
     }
 }
 

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::{
     Project,
     cache::{
-        actions::{Outcome, Stored},
+        actions::Outcome,
         states::State,
         views::{Damage, View},
     },
@@ -51,11 +51,17 @@ pub fn item(project: &Project, stage: usize, item: &Item) -> Result<Asked> {
     let key = node.components.key_for(&item.digest, &inputs);
     let declared = &project.pipeline.stages[stage];
     let input_is_kept = declared.from.is_none_or(|from| project.pipeline.stages[from].keeps);
-    let is_there = |output: &Stored| output.same && input_is_kept || project.store.cas.has(&output.digest, output.bytes);
-    let known = project.actions()?.get(&key).filter(|outcome| match outcome {
-        Outcome::Keep(stored) => !declared.keeps || stored.iter().all(is_there),
-        _ => true,
-    });
+    let mut known = project.outcome(&key)?;
+    if let Some(Outcome::Keep(stored)) = &known
+        && declared.keeps
+    {
+        for output in stored.iter().filter(|output| !(output.same && input_is_kept)) {
+            if !project.has(&output.digest, output.bytes)? {
+                known = None;
+                break;
+            }
+        }
+    }
     Ok(Asked { key, inputs, known })
 }
 
@@ -65,7 +71,7 @@ pub fn item(project: &Project, stage: usize, item: &Item) -> Result<Asked> {
 /// The store's.
 pub fn fact(project: &Project, stage: usize, digest: &Digest) -> Result<(ActionKey, Option<Outcome>)> {
     let key = project.node(stage)?.fact_components.key_for(digest, &[]);
-    Ok((key, project.actions()?.get(&key)))
+    Ok((key, project.outcome(&key)?))
 }
 
 /// Looks up a stage that works on its whole input at once, or a photo's header: the key is of the input's digest alone.
@@ -74,7 +80,7 @@ pub fn fact(project: &Project, stage: usize, digest: &Digest) -> Result<(ActionK
 /// The store's.
 pub fn whole(project: &Project, stage: usize, input: &Digest) -> Result<(ActionKey, Option<Outcome>)> {
     let key = project.node(stage)?.components.key_for(input, &[]);
-    let known = project.actions()?.get(&key).filter(|outcome| match outcome {
+    let known = project.outcome(&key)?.filter(|outcome| match outcome {
         Outcome::Packed { manifest } => {
             let packed = project.store.manifest(manifest);
             packed.is_some_and(|packed| packed.items.iter().all(|item| project.store.cas.has(&item.digest, item.bytes)))

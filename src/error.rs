@@ -60,6 +60,16 @@ pub enum Error {
         /// What is damaged.
         what: String,
     },
+    /// The shared cache does not do what it should.
+    #[error("{what}")]
+    Shared {
+        /// What happened.
+        what: String,
+        /// What to do.
+        hint: String,
+        /// Whether it may only be out of reach for now, and nothing is wrong with how it is asked.
+        is_away: bool,
+    },
     /// The user asked to stop; everything finished so far is kept.
     #[error("stopped")]
     Stopped,
@@ -104,7 +114,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Pipeline(_) => None,
-            Self::Usage { hint, .. } | Self::Stage { hint, .. } | Self::Trainer { hint, .. } => {
+            Self::Usage { hint, .. } | Self::Stage { hint, .. } | Self::Trainer { hint, .. } | Self::Shared { hint, .. } => {
                 Some(hint.clone()).filter(|hint| !hint.is_empty())
             }
             Self::Lost { .. } => Some("`catgen-pipe run` makes it again".to_owned()),
@@ -118,8 +128,8 @@ impl Error {
     /// 2 usage or configuration, 3 a stage failed, 4 the trainer failed, 5 workspace busy. 1 is left for our own bugs.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Pipeline(_) | Self::Usage { .. } => 2,
-            Self::Stage { .. } | Self::Io { .. } | Self::Lost { .. } | Self::Damaged { .. } => 3,
+            Self::Pipeline(_) | Self::Usage { .. } | Self::Shared { is_away: false, .. } => 2,
+            Self::Stage { .. } | Self::Shared { .. } | Self::Io { .. } | Self::Lost { .. } | Self::Damaged { .. } => 3,
             Self::Trainer { .. } => 4,
             Self::Busy { .. } => 5,
             // What shells say of a program that an interrupt ended.

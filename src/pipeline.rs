@@ -6,12 +6,14 @@
 mod error;
 mod matrix;
 mod parse;
+mod settings;
 mod share;
 
 use std::ops::Range;
 
 use catgen_api::{Params, Shape, nearest};
 pub use error::PipelineError;
+pub use settings::{CacheSettings, ExecutorSettings, Kind};
 pub use share::Share;
 
 use crate::registry::Entry;
@@ -23,6 +25,10 @@ pub struct Pipeline {
     pub name: String,
     /// The one seed that all random stages draw from.
     pub seed: u64,
+    /// Where results are shared with others: `[cache]`.
+    pub cache: CacheSettings,
+    /// Who computes what is missing: `[executor]`.
+    pub executor: ExecutorSettings,
     /// The stages, each after the one it comes from; training last, so that everything a person can look at is there
     /// before hours of training begin. Otherwise in the file's order.
     pub stages: Vec<Stage>,

@@ -4,7 +4,11 @@
 //! duplicates. What cannot be known before the work is done (whether a picture not yet made is rejected) is counted as if every
 //! picture went on, and the line is marked as not exact.
 
-use std::{cell::OnceCell, collections::HashMap, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+    sync::Arc,
+};
 
 use catgen_api::{Item, Manifest, ManifestId, Rejection, Shape};
 use rayon::prelude::*;
@@ -18,8 +22,13 @@ use crate::{
     },
     decide::{self, Freshness},
     error::Result,
+    progress::Progress,
     registry::Built,
-    run::{Originals, items, names, photo_counts, removed, set, settle, source, train},
+    run::{
+        Originals,
+        bring::{self, Found},
+        items, names, photo_counts, removed, set, settle, source, train,
+    },
 };
 
 /// Whether a stage has anything to do.
@@ -74,10 +83,29 @@ pub const LOOK_AHEAD: usize = 64;
 /// # Errors
 /// A stage that cannot be built, or the store's.
 pub fn plan(project: &Project, selected: &[bool], look_ahead: usize) -> Result<Vec<PlanLine>> {
-    let views = decide::folders(project, selected)?;
-    let forecasts = (0..selected.len()).map(|_| None).collect();
-    let mut planner = Planner { project, views, forecasts, originals: Originals::default(), look_ahead };
+    let mut planner = Planner::new(project, selected, look_ahead)?;
     (0..selected.len()).filter(|stage| selected[*stage]).map(|stage| planner.line(stage)).collect()
+}
+
+/// Brings here what a run could use of the shared cache, and computes nothing. Needs the workspace's lock.
+///
+/// # Errors
+/// As [`plan`], and the shared cache's.
+pub fn pull(project: &Project, progress: &dyn Progress) -> Result<()> {
+    let all = vec![true; project.pipeline.stages.len()];
+    let mut planner = Planner::new(project, &all, 0)?;
+    for stage in 0..all.len() {
+        if project.pipeline.stages[stage].shape() == Shape::Pack
+            && let Some(Forecast::Settled { id, .. }) =
+                project.pipeline.stages[stage].from.and_then(|from| planner.forecasts[from].as_ref())
+        {
+            bring::packed(project, stage, &id.items, progress)?;
+        }
+        planner.line(stage)?;
+        planner.found.take().bring(project, &[&project.pipeline.stages[stage].name], progress)?;
+    }
+    project.store.cas.sync()?;
+    project.actions()?.sync()
 }
 
 struct Planner<'a> {
@@ -87,6 +115,8 @@ struct Planner<'a> {
     originals: Originals,
     /// How many new pictures a set stage may look at before it gives an upper limit instead.
     look_ahead: usize,
+    /// What the shared cache has and this workspace has not.
+    found: RefCell<Found>,
 }
 
 /// What one stage would do.
@@ -101,7 +131,13 @@ struct Counted {
     exact: bool,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    fn new(project: &'a Project, selected: &[bool], look_ahead: usize) -> Result<Self> {
+        let views = decide::folders(project, selected)?;
+        let forecasts = (0..selected.len()).map(|_| None).collect();
+        Ok(Self { project, views, forecasts, originals: Originals::default(), look_ahead, found: RefCell::default() })
+    }
+
     fn line(&mut self, stage: usize) -> Result<PlanLine> {
         let project = self.project;
         let declared = &project.pipeline.stages[stage];
@@ -245,6 +281,7 @@ impl Planner<'_> {
         let mut asked_now = std::collections::HashSet::new();
         for (item, stem) in manifest.items.iter().zip(names::stems(&manifest.items)) {
             let asked = decide::item(self.project, stage, item)?;
+            self.found.borrow_mut().note(self.project, stage, &asked)?;
             match asked.known {
                 Some(Outcome::Keep(outputs)) => {
                     counted.reuse += outputs.len();

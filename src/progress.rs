@@ -24,6 +24,17 @@ pub struct StageReport {
     pub seconds: f64,
 }
 
+/// What went to or came from the shared cache; the names are a contract of `run --json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Files brought here.
+    pub pulled: usize,
+    /// Files put there.
+    pub pushed: usize,
+    /// Bytes of both.
+    pub bytes: u64,
+}
+
 /// How a run or a stage of it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +65,8 @@ pub enum Report<'a> {
     Advance(usize),
     /// A stage is finished.
     Stage(&'a StageReport),
+    /// Something went to or came from the shared cache.
+    Traffic(Traffic),
     /// The trainer said something.
     Train(&'a str, &'a Event),
     /// Something that a person should know.

@@ -1,16 +1,21 @@
 //! `Project`: an opened workspace with its stages built, the starting point of every command.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use catgen_api::{BuildContext, Digest, Shape, StageError};
 
 use crate::{
     Error, Pipeline, Workspace,
-    cache::{Store, actions::Actions, states::States},
+    cache::{
+        Store,
+        actions::{Actions, Outcome},
+        states::States,
+    },
     error::Result,
-    key::Components,
+    key::{ActionKey, Components},
     pipeline::Override,
     registry::{Built, Entry},
+    shared::SharedCache,
     tools::Tools,
 };
 
@@ -30,6 +35,8 @@ pub struct Project {
     pub tools: Tools,
     /// The store.
     pub store: Store,
+    /// What others share of what they computed, where the pipeline says where.
+    pub shared: Option<SharedCache>,
     /// How each stage was when it was last finished.
     pub states: States,
     actions: OnceLock<Actions>,
@@ -84,15 +91,35 @@ impl Project {
         let nodes = nodes.collect();
         let store = Store::open(&workspace)?;
         let states = States::load(&store.path("stages.json"));
-        Ok(Self { workspace, pipeline, pipeline_text, overrides, nodes, tools, store, states, actions: OnceLock::new(), may_write: false })
+        // Who only looks is not in the way of a network drive that is away.
+        let shared = pipeline.cache.remote.as_deref().and_then(|address| SharedCache::open(address, &store.path("shared")).ok());
+        let actions = OnceLock::new();
+        Ok(Self { workspace, pipeline, pipeline_text, overrides, nodes, tools, store, shared, states, actions, may_write: false })
     }
 
     /// To be called once the workspace's lock is held: from here on actions may be recorded. Reads the stages' states again,
-    /// because another run may have just finished.
-    pub(crate) fn begin_writing(&mut self) {
+    /// because another run may have just finished. The shared cache is asked from here on.
+    ///
+    /// # Errors
+    /// A shared cache that cannot be where the pipeline says.
+    pub(crate) fn begin_writing(&mut self) -> Result<()> {
         self.may_write = true;
         self.states = States::load(&self.store.path("stages.json"));
         self.actions = OnceLock::new();
+        self.ask_shared()
+    }
+
+    /// From here on the shared cache itself is asked, and not only what is known of it.
+    ///
+    /// # Errors
+    /// A shared cache that cannot be where the pipeline says.
+    pub(crate) fn ask_shared(&mut self) -> Result<()> {
+        if let Some(address) = &self.pipeline.cache.remote {
+            let mut shared = SharedCache::open(address, &self.store.path("shared"))?;
+            shared.go_online();
+            self.shared = Some(shared);
+        }
+        Ok(())
     }
 
     /// The stage at a position of [`Pipeline::stages`].
@@ -118,6 +145,40 @@ impl Project {
         }
         let actions = Actions::open(&self.store.path("actions.log"), self.may_write)?;
         Ok(self.actions.get_or_init(|| actions))
+    }
+
+    /// What became of an action, here or where others share what they computed.
+    ///
+    /// # Errors
+    /// The store's, or the shared cache's.
+    pub fn outcome(&self, key: &ActionKey) -> Result<Option<Outcome>> {
+        let actions = self.actions()?;
+        if let Some(outcome) = actions.get(key) {
+            return Ok(Some(outcome));
+        }
+        let Some(shared) = &self.shared else { return Ok(None) };
+        let Some((outcome, micros)) = shared.outcome(key)? else { return Ok(None) };
+        // What needs no file is known from now on without asking.
+        if self.may_write && matches!(outcome, Outcome::Fact(_) | Outcome::Reject { .. }) {
+            actions.put_timed(key, &outcome, Duration::from_micros(micros))?;
+        }
+        Ok(Some(outcome))
+    }
+
+    /// Whether a blob of that size is in the store, or can be brought there.
+    ///
+    /// # Errors
+    /// The shared cache's.
+    pub fn has(&self, blob: &Digest, bytes: u64) -> Result<bool> {
+        if self.store.cas.has(blob, bytes) {
+            return Ok(true);
+        }
+        self.shared.as_ref().map_or(Ok(false), |shared| shared.has(blob, bytes))
+    }
+
+    /// The actions recorded by this process since this was last asked.
+    pub(crate) fn take_fresh(&self) -> Vec<ActionKey> {
+        self.actions.get().map_or_else(Vec::new, Actions::take_fresh)
     }
 
     /// The digest of what a run is asked to do: the pipeline's text and the overrides.

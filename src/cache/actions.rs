@@ -83,6 +83,8 @@ pub struct Actions {
     places: RwLock<HashMap<ActionKey, Place>>,
     log: Option<Log>,
     dirty: AtomicBool,
+    /// What was recorded since somebody last asked for that.
+    fresh: Mutex<Vec<ActionKey>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +112,7 @@ impl Actions {
         let mut file = match opened {
             Ok(file) => file,
             Err(error) if !write && error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Self { places: RwLock::default(), log: None, dirty: AtomicBool::new(false) });
+                return Ok(Self { places: RwLock::default(), log: None, dirty: AtomicBool::new(false), fresh: Mutex::default() });
             }
             Err(error) => return Err(Error::io("open", path)(error)),
         };
@@ -127,16 +129,26 @@ impl Actions {
             file.set_len(end).map_err(Error::io("repair", path))?;
         }
         let log = Log { file, end: Mutex::new(end), path: path.to_owned() };
-        Ok(Self { places: RwLock::new(places), log: Some(log), dirty: AtomicBool::new(false) })
+        Ok(Self { places: RwLock::new(places), log: Some(log), dirty: AtomicBool::new(false), fresh: Mutex::default() })
     }
 
     /// What became of the action, if it was ever finished.
     pub fn get(&self, key: &ActionKey) -> Option<Outcome> {
+        self.get_timed(key).map(|(outcome, _)| outcome)
+    }
+
+    /// As [`Actions::get`], with how long the work took, where that was noted.
+    pub fn get_timed(&self, key: &ActionKey) -> Option<(Outcome, Duration)> {
         let place = *self.places.read().expect("no thread panics while it holds this lock").get(key)?;
         let mut bytes = vec![0; place.length as usize];
         self.log.as_ref()?.read(place.offset, &mut bytes).ok()?;
         // A record of a later version of the program that this one does not know is a miss, not an error.
-        parse(&bytes).map(|(outcome, _)| outcome)
+        parse(&bytes)
+    }
+
+    /// The actions recorded since this was last asked.
+    pub fn take_fresh(&self) -> Vec<ActionKey> {
+        std::mem::take(&mut self.fresh.lock().expect("no thread panics while it holds this lock"))
     }
 
     /// Records what became of an action.
@@ -161,6 +173,7 @@ impl Actions {
         let at = log.append(&record)?;
         let place = Place { offset: at + log::BEFORE_OUTCOME as u64, length: outcome.len() as u32 };
         self.places.write().expect("no thread panics while it holds this lock").insert(*key, place);
+        self.fresh.lock().expect("no thread panics while it holds this lock").push(*key);
         self.dirty.store(true, Ordering::Relaxed);
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -120,6 +120,26 @@ impl Cas {
             return Err(Error::Lost { what: format!("the stored picture {} was damaged", digest.short()) });
         }
         Ok(bytes)
+    }
+
+    /// Some of the blob's bytes, which are not checked.
+    ///
+    /// # Errors
+    /// As [`Cas::read`]; [`Error::Lost`] also for a blob that is shorter than that.
+    pub fn read_part(&self, digest: &Digest, at: u64, bytes: u64) -> Result<Vec<u8>> {
+        let path = self.path(digest);
+        let mut part = vec![0; bytes as usize];
+        let read = File::open(&path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(at))?;
+            file.read_exact(&mut part)
+        });
+        match read {
+            Ok(()) => Ok(part),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
+                Err(Error::Lost { what: format!("the stored file {} is gone", digest.short()) })
+            }
+            Err(error) => Err(Error::io("read", path)(error)),
+        }
     }
 
     /// Removes a blob that is not what its name says.

@@ -11,7 +11,10 @@ use catgen_train::{Event, Measures};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::progress::{Progress, Report, StageReport, Status};
+use crate::{
+    disk::size,
+    progress::{Progress, Report, StageReport, Status, Traffic},
+};
 
 /// Prints a line of data, for a command that does nothing else. A reader that went away (`| head`) ends the program without a
 /// fuss, as it does for other tools; a full disk must not look like the end of the data.
@@ -223,6 +226,14 @@ impl Progress for Output {
                 self.json(&mut bar, &Tagged { event: "stage", body: stage });
                 bar.bar.finish_and_clear();
                 self.say(&bar, &sentence(stage));
+            }
+            Report::Traffic(traffic) => {
+                self.json(&mut bar, &Tagged { event: "cache", body: &traffic });
+                bar.bar.finish_and_clear();
+                let Traffic { pulled, pushed, bytes } = traffic;
+                let (count, word) = if pulled > 0 { (pulled, "brought from") } else { (pushed, "put into") };
+                let files = if count == 1 { "file" } else { "files" };
+                self.say(&bar, &format!("{count} {files} {word} the shared cache, {}", size(bytes)));
             }
             Report::Train(stage, event) => self.train(&mut bar, stage, event),
             Report::Warning(text) => self.say(&bar, &format!("note: {text}")),

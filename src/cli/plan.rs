@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Result,
+    executor::{self, JobLine},
     plan::{self, PlanLine, State},
 };
 
@@ -44,12 +45,18 @@ fn show(context: &Context, set: &[String], until: &[String], look_ahead: usize) 
         selected.iter_mut().zip(project.pipeline.ancestors(stage)).for_each(|(selected, needed)| *selected |= needed);
     }
     let lines = plan::plan(&project, &selected, look_ahead)?;
+    let jobs = executor::alive(&project);
     if context.json {
         lines.iter().for_each(|line| output::json(&Tagged { event: "plan", body: line }));
+        jobs.iter().for_each(|line| output::json(&Tagged { event: "job", body: line }));
         return Ok(());
     }
     let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
     output::table(&["stage", "state", "reuse", "compute", "remove", "why"], &rows);
+    for JobLine { job, stages, waiting, working, cancel, .. } in &jobs {
+        let stages = stages.join(", ");
+        say!("job {job} computes {stages}: {working} parts at work, {waiting} waiting; `catgen-pipe run` waits for it, `{cancel}` ends it");
+    }
     let seconds: f64 = lines.iter().filter_map(|line| line.seconds).sum();
     if lines.iter().any(|line| line.compute > 0 && line.seconds.is_none()) {
         say!("how long that takes is known after the first run");

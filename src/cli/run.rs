@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Stop each training after so many minutes, with a checkpoint that the next `run` goes on from
     #[arg(long, value_name = "MINUTES", value_parser = super::minutes)]
     time_budget: Option<f64>,
+    /// Put what is computed into the shared cache, though `push = false` in pipeline.toml
+    #[arg(long)]
+    push: bool,
     /// With --json: also a line, a few times a second, of how far the work is
     #[arg(long)]
     progress: bool,
@@ -45,6 +48,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         train_again: false,
         strict: args.strict,
         time_budget: args.time_budget,
+        push: args.push.then_some(true),
     };
     threads(args.jobs)?;
     super::stop_on_ctrl_c();

@@ -45,6 +45,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
         train_again: true,
         strict: false,
         time_budget: args.time_budget,
+        push: None,
     };
     super::stop_on_ctrl_c();
     let before = report::newest(&project);

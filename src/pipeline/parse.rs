@@ -10,6 +10,7 @@ use toml::{
 use super::{
     Override, Pipeline, PipelineError, Share, Span, Stage,
     matrix::{self, Matrix},
+    settings::{self, CacheSettings, ExecutorSettings, Wrong},
 };
 use crate::registry::Entry;
 
@@ -33,14 +34,28 @@ const COMMON: &[&str] = &["name", "use", "from", "store", "matrix", "max_rejecte
 pub(super) fn parse(file: &str, text: &str, overrides: &[Override], kinds: &[Entry]) -> Result<Pipeline> {
     let fail = |span: Span, message: String| PipelineError::at(file, text, Some(span), message);
     let document = DeTable::parse(text).map_err(|error| PipelineError::at(file, text, error.span(), error.message()))?;
-    let mut pipeline = Pipeline { name: "catgen".to_owned(), seed: 7439, stages: Vec::new() };
+    let mut pipeline = Pipeline {
+        name: "catgen".to_owned(),
+        seed: 7439,
+        cache: CacheSettings::default(),
+        executor: ExecutorSettings::default(),
+        stages: Vec::new(),
+    };
     let mut written = Vec::new();
     for (key, value) in document.get_ref() {
         match (key.get_ref().as_ref(), value.get_ref()) {
-            ("pipeline", DeValue::Table(table)) => {
+            (word @ ("pipeline" | "cache" | "executor"), DeValue::Table(table)) => {
                 for (key, value) in table {
-                    set_pipeline(&mut pipeline, key.get_ref(), &json(value.get_ref()))
-                        .map_err(|(on_key, message)| fail(if on_key { key.span() } else { value.span() }, message))?;
+                    let (name, json) = (key.get_ref().as_ref(), json(value.get_ref()));
+                    let set = match word {
+                        "cache" => pipeline.cache.set(name, &json),
+                        "executor" => pipeline.executor.set(name, &json),
+                        _ => set_pipeline(&mut pipeline, name, &json),
+                    };
+                    set.map_err(|wrong| match wrong {
+                        Wrong::Key(message) => fail(key.span(), message),
+                        Wrong::Value(message) => fail(value.span(), message),
+                    })?;
                 }
             }
             ("stage", DeValue::Array(stages)) => {
@@ -52,8 +67,10 @@ pub(super) fn parse(file: &str, text: &str, overrides: &[Override], kinds: &[Ent
                 }
             }
             ("stage", _) => return Err(fail(key.span(), "stages are a list: start each with [[stage]], in double brackets".to_owned())),
-            ("pipeline", _) => return Err(fail(key.span(), "`pipeline` is a table: start it with [pipeline]".to_owned())),
-            (other, _) => return Err(fail(key.span(), unknown("table", other, &["pipeline", "stage"]))),
+            (word @ ("pipeline" | "cache" | "executor"), _) => {
+                return Err(fail(key.span(), format!("`{word}` is a table: start it with [{word}]")));
+            }
+            (other, _) => return Err(fail(key.span(), unknown("table", other, &["pipeline", "cache", "executor", "stage"]))),
         }
     }
     if written.is_empty() {
@@ -72,12 +89,12 @@ pub(super) fn parse(file: &str, text: &str, overrides: &[Override], kinds: &[Ent
     Ok(pipeline)
 }
 
-/// Sets a key of `[pipeline]`; an error says whether it is the key that is wrong.
-fn set_pipeline(pipeline: &mut Pipeline, key: &str, value: &Value) -> std::result::Result<(), (bool, String)> {
+/// Sets a key of `[pipeline]`.
+fn set_pipeline(pipeline: &mut Pipeline, key: &str, value: &Value) -> std::result::Result<(), Wrong> {
     match key {
-        "name" => pipeline.name = value.as_str().ok_or((false, "name: expected a text in quotes".to_owned()))?.to_owned(),
-        "seed" => pipeline.seed = value.as_u64().ok_or((false, "seed: expected a whole number from 0 up".to_owned()))?,
-        other => return Err((true, unknown("key", other, &["name", "seed"]))),
+        "name" => pipeline.name = settings::text(key, value)?,
+        "seed" => pipeline.seed = value.as_u64().ok_or_else(|| Wrong::Value("seed: expected a whole number from 0 up".to_owned()))?,
+        other => return Err(Wrong::Key(unknown("key", other, &["name", "seed"]))),
     }
     Ok(())
 }
@@ -338,8 +355,14 @@ fn is_kept(giver: &Written, taker: &Written) -> std::result::Result<(), (Span, S
 
 fn apply(pipeline: &mut Pipeline, change: &Override) -> Result<()> {
     let fail = |message: String| PipelineError::at(&format!("--set {}", change.text), "", None, message);
-    if change.stage == "pipeline" {
-        return set_pipeline(pipeline, &change.key, &change.value).map_err(|(_, message)| fail(message));
+    let set = match change.stage.as_str() {
+        "pipeline" => Some(set_pipeline(pipeline, &change.key, &change.value)),
+        "cache" => Some(pipeline.cache.set(&change.key, &change.value)),
+        "executor" => Some(pipeline.executor.set(&change.key, &change.value)),
+        _ => None,
+    };
+    if let Some(set) = set {
+        return set.map_err(|(Wrong::Key(message) | Wrong::Value(message))| fail(message));
     }
     for at in pipeline.find_all(&change.stage).map_err(fail)? {
         let stage = &mut pipeline.stages[at];
@@ -351,7 +374,7 @@ fn apply(pipeline: &mut Pipeline, change: &Override) -> Result<()> {
     Ok(())
 }
 
-fn unknown(what: &str, word: &str, valid: &[&str]) -> String {
+pub(super) fn unknown(what: &str, word: &str, valid: &[&str]) -> String {
     match nearest(word, valid.iter().copied()) {
         Some(near) => format!("unknown {what} {word:?}; did you mean {near:?}?"),
         None => format!("unknown {what} {word:?}; valid are {}", valid.join(", ")),

@@ -9,7 +9,9 @@ use std::{
 use catgen_api::{Batch, BatchItem, Digest, Item, Manifest, Picture, Reason, StageError, Verdict};
 
 use super::{
-    Lazy, Made, Product, Run, items,
+    Lazy, Made, Product, Run,
+    bring::Found,
+    items,
     names::{follow, stems},
     settle::{self, rejection_of},
 };
@@ -37,6 +39,13 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     }
     let began = Instant::now();
     let manifest = run.manifest(from)?;
+    if run.project.shared.is_some() {
+        let mut found = Found::default();
+        for item in &manifest.items {
+            found.note(run.project, stage, &decide::item(run.project, stage, item)?)?;
+        }
+        found.bring(run.project, &[&run.project.pipeline.stages[stage].name], run.progress)?;
+    }
     let mut out = Manifest::default();
     let mut missing: Vec<Missing<'_>> = Vec::new();
     let mut at = HashMap::new();

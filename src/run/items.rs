@@ -14,7 +14,9 @@ use rayon::prelude::*;
 
 use super::{
     Lazy, Listed, Made, Originals, Product, Run,
+    bring::Found,
     carry::{self, Before},
+    delegate::delegate,
     names::{follow, make_unique, stems},
     photo_counts,
     pictures::{Again, caught},
@@ -25,7 +27,9 @@ use crate::{
     cache::actions::{Outcome, Stored},
     decide::{self, Freshness},
     error::Result,
-    progress::Report,
+    executor,
+    key::ActionKey,
+    progress::{Progress, Report},
     registry::Built,
 };
 
@@ -55,10 +59,14 @@ struct Bin {
 }
 
 /// What all tasks share.
-struct Wave<'a> {
+pub(super) struct Wave<'a> {
     project: &'a Project,
     originals: &'a Originals,
     branches: Vec<Branch>,
+    /// Stages whose items the tasks begin with, none of them among the branches, and the branches that read each.
+    roots: BTreeMap<usize, Vec<usize>>,
+    /// Actions that were computed elsewhere, for this wave.
+    elsewhere: Mutex<HashSet<ActionKey>>,
 }
 
 pub(super) fn run(run: &mut Run<'_>, group: &[usize]) -> Result<Vec<Product>> {
@@ -99,60 +107,43 @@ fn on_the_way(run: &Run<'_>, stale: &[usize]) -> Vec<usize> {
 /// Works through everything that the stale stages have to do.
 fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
     let on_the_way = on_the_way(run, stale);
-    let branch = |stage: usize, on_the_way| {
-        let (bin, busy) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Branch { stage, on_the_way, children: Vec::new(), before: Before::of(run, stage)?, carries: false, bin, busy })
-    };
+    let branch = |stage: usize, on_the_way| Ok(Branch { on_the_way, before: Before::of(run, stage)?, ..Branch::new(stage) });
     let stages = on_the_way.iter().map(|&stage| branch(stage, true)).chain(stale.iter().map(|&stage| branch(stage, false)));
-    let mut branches: Vec<Branch> = stages.collect::<Result<_>>()?;
-    // Stages outside the group, or fresh ones inside it, whose manifests the tasks begin with.
-    let mut roots: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for at in 0..branches.len() {
-        let from = run.from(branches[at].stage);
-        match branches.iter().position(|branch| branch.stage == from) {
-            Some(parent) => branches[parent].children.push(at),
-            None => roots.entry(from).or_default().push(at),
-        }
-    }
-    for at in (0..branches.len()).rev() {
-        // Those after it stand after it in the list.
-        let follows = |child: &usize| {
-            let outputs = [&branches[at], &branches[*child]].map(|branch| branch.before.as_ref());
-            branches[*child].carries && matches!(outputs, [Some(before), Some(after)] if after.input == before.output)
-        };
-        branches[at].carries = branches[at].before.is_some() && branches[at].children.iter().all(follows);
-    }
-    let wave = Wave { project: run.project, originals: &run.originals, branches };
-    let inputs: Vec<_> = roots.iter().map(|(from, readers)| Ok((run.manifest(*from)?, readers))).collect::<Result<_>>()?;
-    let tasks: Vec<Task<'_>> = inputs.iter().flat_map(|(manifest, readers)| wave.tasks(manifest, readers)).collect();
+    let mut wave = Wave::plant(run.project, &run.originals, stages.collect::<Result<_>>()?);
+    let roots: Vec<usize> = wave.roots.keys().copied().collect();
+    let inputs = roots.iter().map(|from| Ok((*from, run.manifest(*from)?))).collect::<Result<Vec<_>>>()?;
+    let lists: Vec<(usize, &Manifest)> = inputs.iter().map(|(from, manifest)| (*from, manifest.as_ref())).collect();
+    let tasks = wave.tasks_of(&lists);
     let names: Vec<_> = stale.iter().map(|stage| run.project.pipeline.stages[*stage].name.as_str()).collect();
+    wave.bring(&tasks, &names, run.progress)?;
+    wave.elsewhere = Mutex::new(wave.delegate(run, &tasks, &names)?);
     run.progress.report(Report::Begin { stages: &names, items: tasks.iter().map(|task| task.items.len()).sum() });
     // One task at a time from the front: neighbours in the folder are mostly neighbours on the disk.
     tasks.par_iter().with_max_len(1).try_for_each(|task| {
         if run.progress.stop_requested() {
             return Err(Error::Stopped);
         }
-        let lazy = Lazy::file(wave.project, wave.originals, task.items[0].item.digest);
-        for Queued { item, stem, way, readers } in &task.items {
-            for &reader in readers {
-                wave.descend(reader, item, stem, *way, &lazy)?;
-            }
-            run.progress.report(Report::Advance(1));
-        }
+        wave.work(task)?;
+        run.progress.report(Report::Advance(task.items.len()));
         Ok(())
     })?;
-    for branch in &wave.branches {
-        if let Built::Item(code) = &run.project.node(branch.stage)?.built {
-            code.rest();
-        }
-    }
-    let inputs: HashMap<usize, ManifestId> = roots.keys().map(|from| (*from, run.shelved(*from).id)).collect();
+    wave.rest()?;
+    let inputs: HashMap<usize, ManifestId> = roots.iter().map(|from| (*from, run.shelved(*from).id)).collect();
     Ok(wave.products(run, inputs))
 }
 
 /// Items with the same content: what one thread works through, so that equal content is computed once.
-struct Task<'a> {
+pub(super) struct Task<'a> {
+    /// The stage that put them out.
+    from: usize,
     items: Vec<Queued<'a>>,
+}
+
+impl Task<'_> {
+    /// The first of its items.
+    pub(super) fn item(&self) -> &Item {
+        self.items[0].item
+    }
 }
 
 /// An item for the branches that have to look at it.
@@ -172,9 +163,59 @@ struct Way {
     named: bool,
 }
 
-impl Wave<'_> {
+impl<'p> Wave<'p> {
+    /// Links the branches with those that read them.
+    fn plant(project: &'p Project, originals: &'p Originals, mut branches: Vec<Branch>) -> Self {
+        let mut roots: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for at in 0..branches.len() {
+            let from = project.pipeline.stages[branches[at].stage].from.expect("an item stage reads a stage");
+            match branches.iter().position(|branch| branch.stage == from) {
+                Some(parent) => branches[parent].children.push(at),
+                None => roots.entry(from).or_default().push(at),
+            }
+        }
+        for at in (0..branches.len()).rev() {
+            // Those after it stand after it in the list.
+            let follows = |child: &usize| {
+                let outputs = [&branches[at], &branches[*child]].map(|branch| branch.before.as_ref());
+                branches[*child].carries && matches!(outputs, [Some(before), Some(after)] if after.input == before.output)
+            };
+            branches[at].carries = branches[at].before.is_some() && branches[at].children.iter().all(follows);
+        }
+        Self { project, originals, branches, roots, elsewhere: Mutex::default() }
+    }
+
+    /// For somebody who knows nothing of the last time.
+    pub(super) fn alone(project: &'p Project, originals: &'p Originals, stages: &[usize]) -> Self {
+        Self::plant(project, originals, stages.iter().map(|stage| Branch::new(*stage)).collect())
+    }
+
+    /// What is to be looked at of what those stages put out.
+    pub(super) fn tasks_of<'a>(&self, lists: &[(usize, &'a Manifest)]) -> Vec<Task<'a>> {
+        lists.iter().flat_map(|(from, manifest)| self.tasks(*from, manifest, &self.roots[from])).collect()
+    }
+
+    /// Works through a task.
+    pub(super) fn work(&self, task: &Task<'_>) -> Result<()> {
+        let lazy = Lazy::file(self.project, self.originals, task.item().digest);
+        for Queued { item, stem, way, readers } in &task.items {
+            readers.iter().try_for_each(|reader| self.descend(*reader, item, stem, *way, &lazy))?;
+        }
+        Ok(())
+    }
+
+    /// To be called when all tasks are done.
+    pub(super) fn rest(&self) -> Result<()> {
+        for branch in &self.branches {
+            if let Built::Item(code) = &self.project.node(branch.stage)?.built {
+                code.rest();
+            }
+        }
+        Ok(())
+    }
+
     /// What is to be looked at of a manifest by the branches that read it; what need not be is taken over at once.
-    fn tasks<'a>(&self, manifest: &'a Manifest, readers: &[usize]) -> Vec<Task<'a>> {
+    fn tasks<'a>(&self, from: usize, manifest: &'a Manifest, readers: &[usize]) -> Vec<Task<'a>> {
         let counts = photo_counts(&manifest.items);
         let carried: Vec<(usize, HashSet<&str>)> =
             readers.iter().map(|&reader| (reader, self.carry_unchanged(reader, manifest, &counts))).collect();
@@ -187,7 +228,7 @@ impl Wave<'_> {
                 continue;
             }
             let position = *at.entry(item.digest).or_insert_with(|| {
-                tasks.push(Task { items: Vec::new() });
+                tasks.push(Task { from, items: Vec::new() });
                 tasks.len() - 1
             });
             tasks[position].items.push(Queued { item, stem, way: Way { alone: counts[photo] == 1, named: false }, readers });
@@ -219,11 +260,89 @@ impl Wave<'_> {
         branch.children.iter().for_each(|child| self.carry(*child, photo, count));
     }
 
+    /// Brings here what others computed of all this.
+    pub(super) fn bring(&self, tasks: &[Task<'_>], stages: &[&str], progress: &dyn Progress) -> Result<()> {
+        if self.project.shared.is_none() {
+            return Ok(());
+        }
+        let look = |task: &Task<'_>| -> Result<Found> {
+            let mut found = Found::default();
+            self.follow_known(task, &mut |stage, asked| found.note(self.project, stage, asked))?;
+            Ok(found)
+        };
+        let found = tasks.par_iter().map(look).try_reduce(Found::default, |one, other| Ok(one.merge(other)))?;
+        found.bring(self.project, stages, progress)
+    }
+
+    /// Has others compute what is missing, if the pipeline says so, and brings it here; answers the actions that they computed.
+    fn delegate(&self, run: &Run<'_>, tasks: &[Task<'_>], stages: &[&str]) -> Result<HashSet<ActionKey>> {
+        if executor::of(self.project).is_none() {
+            return Ok(HashSet::new());
+        }
+        let open = tasks.par_iter().map(|task| Ok((task, self.is_done(task)?))).collect::<Result<Vec<_>>>()?;
+        let open: Vec<&Task<'_>> = open.into_iter().filter(|(_, done)| !done).map(|(task, _)| task).collect();
+        let known = |task: &&Task<'_>| -> Result<HashSet<ActionKey>> {
+            let mut keys = HashSet::new();
+            let mut note = |_, asked: &decide::Asked| {
+                keys.extend(asked.known.as_ref().map(|_| asked.key));
+                Ok(())
+            };
+            self.follow_known(task, &mut note)?;
+            Ok(keys)
+        };
+        let all_known = || open.par_iter().map(known).try_reduce(HashSet::new, |one, other| Ok(one.union(&other).copied().collect()));
+        let before = all_known()?;
+        let items: Vec<(usize, usize, &Item)> =
+            (open.iter().enumerate()).flat_map(|(at, task)| task.items.iter().map(move |queued| (at, task.from, queued.item))).collect();
+        let asked: Vec<(usize, &Item)> = items.iter().map(|(_, from, item)| (*from, *item)).collect();
+        let numbers: Vec<usize> = self.branches.iter().map(|branch| branch.stage).collect();
+        if !delegate(run, &numbers, &asked, &|at| self.is_done(open[items[at].0]))? {
+            return Ok(HashSet::new());
+        }
+        self.bring(tasks, stages, run.progress)?;
+        Ok(all_known()?.difference(&before).copied().collect())
+    }
+
+    /// Whether it is known what becomes of a task in all stages.
+    pub(super) fn is_done(&self, task: &Task<'_>) -> Result<bool> {
+        self.follow_known(task, &mut |_, _| Ok(()))
+    }
+
+    /// Follows a task through the stages as far as it is known what became of it, and notes what was asked. Answers whether that is to
+    /// the end.
+    fn follow_known(&self, task: &Task<'_>, note: &mut dyn FnMut(usize, &decide::Asked) -> Result<()>) -> Result<bool> {
+        let mut is_done = true;
+        for Queued { item, stem, readers, .. } in &task.items {
+            for reader in readers {
+                is_done &= self.follow_item(*reader, item, stem, note)?;
+            }
+        }
+        Ok(is_done)
+    }
+
+    fn follow_item(&self, at: usize, item: &Item, stem: &str, note: &mut dyn FnMut(usize, &decide::Asked) -> Result<()>) -> Result<bool> {
+        let branch = &self.branches[at];
+        let asked = decide::item(self.project, branch.stage, item)?;
+        note(branch.stage, &asked)?;
+        let outputs = match &asked.known {
+            None => return Ok(false),
+            Some(Outcome::Keep(outputs)) => outputs,
+            Some(_) => return Ok(true),
+        };
+        let mut is_done = true;
+        for (made, stem) in outputs.iter().map(|output| follow(item, stem, output)) {
+            for child in &branch.children {
+                is_done &= self.follow_item(*child, &made, &stem, note)?;
+            }
+        }
+        Ok(is_done)
+    }
+
     /// One item through one stage, and what comes of it through the stages after that.
     fn descend(&self, at: usize, item: &Item, stem: &str, way: Way, lazy: &Lazy<'_>) -> Result<()> {
         let branch = &self.branches[at];
         let decide::Asked { key, inputs, known } = decide::item(self.project, branch.stage, item)?;
-        let was_known = known.is_some();
+        let was_known = known.is_some() && !self.came_from_elsewhere(branch, &key)?;
         let (outcome, mut pictures) = match known {
             Some(outcome) => (outcome, Vec::new()),
             None => {
@@ -279,6 +398,16 @@ impl Wave<'_> {
         Ok(())
     }
 
+    /// Whether an action was computed elsewhere for this wave; the first to ask counts it as computed.
+    fn came_from_elsewhere(&self, branch: &Branch, key: &ActionKey) -> Result<bool> {
+        if !self.elsewhere.lock().expect("no thread panics while it holds this lock").remove(key) {
+            return Ok(false);
+        }
+        let took = self.project.actions()?.get_timed(key).map_or(Duration::ZERO, |(_, took)| took);
+        branch.busy.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
+        Ok(true)
+    }
+
     /// Runs the stage's code on one item, stores what it puts out and records the action.
     fn compute(&self, asked: &settle::Asked<'_>, lazy: &Lazy<'_>) -> Result<(Outcome, Vec<Option<Picture>>)> {
         let Built::Item(code) = &self.project.node(asked.stage)?.built else { return Ok((Outcome::Keep(Vec::new()), Vec::new())) };
@@ -314,6 +443,11 @@ impl Wave<'_> {
 }
 
 impl Branch {
+    fn new(stage: usize) -> Self {
+        let (bin, busy) = (Mutex::default(), AtomicU64::new(0));
+        Self { stage, on_the_way: false, children: Vec::new(), before: None, carries: false, bin, busy }
+    }
+
     /// Notes one item that was asked, and so many that came of it.
     fn count(&self, known: bool, items: usize, note: impl FnOnce(&mut Bin)) {
         self.note(|bin| {

@@ -7,7 +7,7 @@ use std::{
 
 use catgen_api::{Item, Manifest, PackFile, PackedFile, Photo, StageError};
 
-use super::{Lazy, Listed, Made, Product, Run};
+use super::{Lazy, Listed, Made, Product, Run, bring};
 use crate::{
     Error,
     cache::actions::Outcome,
@@ -26,6 +26,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     }
     let project = &*run.project;
     let name = &project.pipeline.stages[stage].name;
+    bring::packed(project, stage, &input.items, run.progress)?;
     let (key, known) = decide::whole(project, stage, &input.items)?;
     if let Some(Outcome::Packed { manifest }) = known
         && let Some(manifest) = project.store.manifest(&manifest)

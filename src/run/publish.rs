@@ -10,15 +10,17 @@ use rayon::prelude::*;
 
 use super::{Listed, Made, Product, Run, Shelved, photo_counts};
 use crate::{
-    Error,
+    Error, Project,
     cache::{
         states::State,
         views::{Damage, Wanted},
     },
     decide,
     error::Result,
-    progress::{Report, StageReport},
+    key::ActionKey,
+    progress::{Report, StageReport, Traffic},
     record,
+    shared::{Finished, Pushed},
 };
 
 impl Run<'_> {
@@ -115,7 +117,28 @@ impl Run<'_> {
         }
         self.record.stage(&report, output.file, made_with)?;
         self.progress.report(Report::Stage(&report));
-        Ok(())
+        self.share()
+    }
+
+    /// Puts what was computed since the last time where others find it.
+    fn share(&self) -> Result<()> {
+        let project = &*self.project;
+        let wanted = self.options.push.unwrap_or(project.pipeline.cache.push);
+        let Some(shared) = project.shared.as_ref().filter(|shared| wanted && !shared.is_lost()) else { return Ok(()) };
+        let fresh = project.take_fresh();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let pushed = finished(project, fresh).and_then(|finished| shared.push(finished, &project.store));
+        match pushed {
+            Ok(Pushed { blobs: 0, .. }) => Ok(()),
+            Ok(Pushed { blobs, bytes, .. }) => {
+                self.progress.report(Report::Traffic(Traffic { pulled: 0, pushed: blobs, bytes }));
+                Ok(())
+            }
+            // `cache push` finds out later what is missing there.
+            Err(error) => shared.without(error),
+        }
     }
 
     /// Brings the stage's folder to what its manifest says.
@@ -187,6 +210,16 @@ impl Run<'_> {
         let foreign: Vec<String> = damage.foreign.iter().map(|path| path.display().to_string()).collect();
         tell(&foreign, "moved to .catgen/set-aside what is not ours (photos belong into the folder of the first stage)");
     }
+}
+
+/// What these actions came to, where that is of use to others.
+pub(crate) fn finished(project: &Project, keys: Vec<ActionKey>) -> Result<Vec<Finished>> {
+    let actions = project.actions()?;
+    let finished = keys.into_iter().filter_map(|key| {
+        let (outcome, took) = actions.get_timed(&key)?;
+        Finished::of(key, outcome, took)
+    });
+    Ok(finished.collect())
 }
 
 /// The one file in the folder of a stage that keeps no pictures.

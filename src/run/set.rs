@@ -1,7 +1,7 @@
 //! Running a set stage: a cached fact per content, then one decision over all.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
@@ -9,7 +9,7 @@ use std::{
 use catgen_api::{Digest, Facts, Input, Item, Manifest, Picture, Reason, Rejection, SetStage, SetVerdict, is_about_content};
 use rayon::prelude::*;
 
-use super::{Lazy, Made, Originals, Product, Run, pictures::caught};
+use super::{Lazy, Made, Originals, Product, Run, delegate::delegate, pictures::caught};
 use crate::{
     Error, Project,
     cache::actions::Outcome,
@@ -31,18 +31,16 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     }
     let manifest = run.manifest(from)?;
     let project = &*run.project;
-    let actions = project.actions()?;
     let name = &project.pipeline.stages[stage].name;
     let code = code(project, stage)?;
 
-    let mut contents: Vec<&Item> = Vec::new();
-    let mut known: HashMap<Digest, Known> = HashMap::new();
-    let mut seen = std::collections::HashSet::new();
-    for item in manifest.items.iter().filter(|item| seen.insert(item.digest)) {
-        match known_fact(project, stage, &item.digest)? {
-            Some(fact) => drop(known.insert(item.digest, fact)),
-            None => contents.push(item),
-        }
+    let (mut known, mut contents) = known_facts(project, stage, &manifest.items)?;
+    let mut elsewhere = 0;
+    let wanted: Vec<(usize, &Item)> = contents.iter().map(|item| (from, *item)).collect();
+    if delegate(run, &[stage], &wanted, &|at| Ok(known_fact(project, stage, &wanted[at].1.digest)?.is_some()))? {
+        elsewhere = contents.len();
+        (known, contents) = known_facts(project, stage, &manifest.items)?;
+        elsewhere -= contents.len();
     }
     if !contents.is_empty() {
         run.progress.report(Report::Begin { stages: &[name], items: contents.len() });
@@ -56,21 +54,13 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
                 return Err(Error::Stopped);
             }
             let began = Instant::now();
-            let fact = look(project, &run.originals, stage, code, item)?;
-            let (key, _) = decide::fact(project, stage, &item.digest)?;
-            match &fact {
-                Ok(fact) => actions.put(&key, &Outcome::Fact(fact.clone()))?,
-                Err(reason) if is_about_content(&reason.kind) => {
-                    actions.put(&key, &Outcome::Reject { kind: reason.kind.to_string(), reason: reason.text.clone() })?;
-                }
-                Err(_) => {}
-            }
+            let fact = self::fact(project, &run.originals, stage, code, item)?;
             busy.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
             run.progress.report(Report::Advance(1));
             Ok((item.digest, fact))
         })
         .collect::<Result<_>>()?;
-    let count = computed.len();
+    let count = computed.len() + elsewhere;
     known.extend(computed);
 
     let began = Instant::now();
@@ -78,6 +68,33 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let busy = Duration::from_nanos(busy.into_inner()) + began.elapsed();
     let made = Made::Manifest { listed: decided.into(), computed: count, reused: items_in - count };
     Ok(Product { stage, input, items_in, made, busy })
+}
+
+/// What is known about each content, and the items with a content of which nothing is.
+fn known_facts<'a>(project: &Project, stage: usize, items: &'a [Item]) -> Result<(HashMap<Digest, Known>, Vec<&'a Item>)> {
+    let (mut known, mut unknown) = (HashMap::new(), Vec::new());
+    let mut seen = HashSet::new();
+    for item in items.iter().filter(|item| seen.insert(item.digest)) {
+        match known_fact(project, stage, &item.digest)? {
+            Some(fact) => drop(known.insert(item.digest, fact)),
+            None => unknown.push(item),
+        }
+    }
+    Ok((known, unknown))
+}
+
+/// Finds out the fact about one item's content, and records it.
+pub(super) fn fact(project: &Project, originals: &Originals, stage: usize, code: &dyn SetStage, item: &Item) -> Result<Known> {
+    let fact = look(project, originals, stage, code, item)?;
+    let (key, _) = decide::fact(project, stage, &item.digest)?;
+    match &fact {
+        Ok(fact) => project.actions()?.put(&key, &Outcome::Fact(fact.clone()))?,
+        Err(reason) if is_about_content(&reason.kind) => {
+            project.actions()?.put(&key, &Outcome::Reject { kind: reason.kind.to_string(), reason: reason.text.clone() })?;
+        }
+        Err(_) => {}
+    }
+    Ok(fact)
 }
 
 /// Finds out the fact about one item's content, or why there is none.

@@ -305,3 +305,24 @@ fn two_runs_at_once_take_turns_and_the_death_of_one_lets_the_other_go_on() {
     assert!(home.computed(&[]).iter().all(|computed| *computed == 0));
     assert!(home.output(&["fsck"]).status.success());
 }
+
+/// Runs with a shared cache on a disk that is too small, then with room there.
+const SMALL_SHARE: &str = r#"
+mount -t tmpfs -o size=300k none "$DISK"
+cd "$FROM"
+"$BIN" run --set "cache.remote=file://$DISK" >"$OUT/out" 2>"$OUT/err" && echo 0 >"$OUT/codes" || echo $? >"$OUT/codes"
+mount -o remount,size=64m "$DISK"
+"$BIN" run --set "cache.remote=file://$DISK" >"$OUT/out" 2>"$OUT/err2" && echo 0 >>"$OUT/codes" || echo $? >>"$OUT/codes"
+"$BIN" cache push --remote "file://$DISK" >"$OUT/out" 2>"$OUT/err3" && echo 0 >>"$OUT/codes" || echo $? >>"$OUT/codes"
+"#;
+
+#[test]
+fn a_full_disk_of_a_shared_cache_is_one_error() {
+    let home = Home::with_cats(SMALL, 4);
+    let [disk, out] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+    let env = [("DISK", disk.path()), ("OUT", out.path()), ("FROM", home.folder.path())];
+    let Some(output) = with_mounts("a full disk of a shared cache", SMALL_SHARE, &env) else { return };
+    let words = text(out.path(), "err");
+    assert_eq!(text(out.path(), "codes"), "3\n0\n0\n", "{words}{}{}{output:?}", text(out.path(), "err2"), text(out.path(), "err3"));
+    assert!(words.contains("error: cannot write") && words.contains("is full") && words.matches("error: ").count() == 1, "{words}");
+}

@@ -6,6 +6,8 @@
 
 mod bench;
 mod cli;
+#[cfg(target_os = "linux")]
+mod cluster;
 #[cfg(unix)]
 mod command;
 #[cfg(target_os = "linux")]
@@ -26,5 +28,10 @@ mod readme;
 mod real_photos;
 #[cfg(unix)]
 mod served;
+#[cfg(target_os = "linux")]
+mod servers;
+mod shared_cache;
 mod studio;
 mod verify;
+#[cfg(unix)]
+mod workers;

@@ -77,7 +77,7 @@ fn files(root: &Path) -> BTreeSet<String> {
 }
 
 /// Unpacks with Python, which the set-up asks for anyway.
-fn unzip(archive: &Path, into: &Path) -> bool {
+pub(crate) fn unzip(archive: &Path, into: &Path) -> bool {
     let done = Command::new("python3").args(["-m", "zipfile", "-e"]).arg(archive).arg(into).status();
     let done = done.is_ok_and(|status| status.success());
     if !done {

@@ -1,0 +1,232 @@
+//! `Order`: what a run asks workers to compute. It is never changed once it is written.
+//!
+//! An order is one object, `plans/<hex>` of the shared cache, and leads to others there: the files of the workspace that its stages
+//! name, and for each shard the manifests of its items. It holds everything that is in the keys, so that a worker on another machine
+//! computes under the same keys, or says what differs there.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+use catgen_api::{Digest, Item, Manifest};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Error, Project, error::Result, key::Components, shared::SharedCache};
+
+/// The version of the object.
+const VERSION: u32 = 1;
+
+/// What a run asks workers to compute.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    order: u32,
+    /// `pipeline.toml`.
+    pub(crate) pipeline: String,
+    /// What was changed by `--set`.
+    pub(crate) set: Vec<String>,
+    /// The stages that follow one another: item stages, or one that looks for facts.
+    pub(crate) stages: Vec<Part>,
+    /// Files of the workspace, by path, that parameters of the stages name.
+    pub(crate) files: BTreeMap<String, Digest>,
+    /// For each shard: its items by the stage that put them out, each list a manifest. A shard with nothing to do is empty.
+    pub(crate) shards: Vec<BTreeMap<String, Digest>>,
+}
+
+/// One stage of an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// Its name.
+    pub(crate) name: String,
+    /// What is in the keys of its items, and of its facts.
+    pub(crate) made_with: [Components; 2],
+}
+
+/// The shard of an item: told by its content, so that a photo that is added moves no other.
+pub(crate) fn shard_of(item: &Digest, shards: usize) -> usize {
+    let leading = u64::from(u32::from_be_bytes(*item.as_bytes().first_chunk().expect("a digest has 32 bytes")));
+    ((leading * shards as u64) >> 32) as usize
+}
+
+impl Order {
+    /// Writes down what is to be done with these items of these stages; answers the order and its digest.
+    ///
+    /// # Errors
+    /// The shared cache's, or a file of the workspace that cannot be read.
+    pub(crate) fn write(
+        project: &Project,
+        shared: &SharedCache,
+        stages: &[usize],
+        items: &[(usize, &Item)],
+        shards: usize,
+    ) -> Result<(Self, Digest)> {
+        let bucket = shared.bucket();
+        let put = |bytes: Vec<u8>| -> Result<Digest> {
+            let digest = Digest::of(&bytes);
+            bucket.create(&name(&digest), bytes)?;
+            Ok(digest)
+        };
+        let mut cut: Vec<BTreeMap<usize, Vec<Item>>> = vec![BTreeMap::new(); shards];
+        for (from, item) in items {
+            cut[shard_of(&item.digest, shards)].entry(*from).or_default().push((*item).clone());
+        }
+        let name_of = |stage: usize| project.pipeline.stages[stage].name.clone();
+        let shard = |lists: BTreeMap<usize, Vec<Item>>| -> Result<BTreeMap<String, Digest>> {
+            lists.into_iter().map(|(from, items)| Ok((name_of(from), put(Manifest::new(items, Vec::new()).to_bytes())?))).collect()
+        };
+        let part = |stage: &usize| {
+            let node = project.node(*stage)?;
+            Ok(Part { name: name_of(*stage), made_with: [node.components.clone(), node.fact_components.clone()] })
+        };
+        let mut files = BTreeMap::new();
+        for (name, path) in stages.iter().flat_map(|stage| named_files(project, *stage)) {
+            files.insert(name, put(fs::read(&path).map_err(Error::io("read", &path))?)?);
+        }
+        let order = Self {
+            order: VERSION,
+            pipeline: project.pipeline_text.clone(),
+            set: project.overrides.iter().map(|change| change.text.clone()).collect(),
+            stages: stages.iter().map(part).collect::<Result<_>>()?,
+            files,
+            shards: cut.into_iter().map(shard).collect::<Result<_>>()?,
+        };
+        let digest = put(serde_json::to_vec(&order).expect("an order is plain data"))?;
+        Ok((order, digest))
+    }
+
+    /// Reads an order.
+    ///
+    /// # Errors
+    /// The shared cache's; an order that is not there, or is damaged.
+    pub(crate) fn read(shared: &SharedCache, digest: &Digest) -> Result<Self> {
+        let bytes = object(shared, digest)?;
+        let broken = |what: String| Error::Usage {
+            what: format!("the plan {} {what}", digest.short()),
+            hint: "let the same version of catgen-pipe work everywhere".to_owned(),
+        };
+        let order: Self = serde_json::from_slice(&bytes).map_err(|error| broken(format!("cannot be read: {error}")))?;
+        if order.order != VERSION {
+            return Err(broken(format!("is of version {}, and this program knows {VERSION}", order.order)));
+        }
+        Ok(order)
+    }
+
+    /// Writes the workspace that the order is about, without photos, into an empty folder.
+    ///
+    /// # Errors
+    /// The shared cache's, or the disk's.
+    pub(crate) fn unpack(&self, shared: &SharedCache, folder: &Path) -> Result<()> {
+        let write = |path: &Path, bytes: &[u8]| -> Result<()> {
+            let parent = path.parent().unwrap_or(folder);
+            fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+            fs::write(path, bytes).map_err(Error::io("write", path))
+        };
+        write(&folder.join(crate::workspace::PIPELINE_FILE), self.pipeline.as_bytes())?;
+        for (name, digest) in &self.files {
+            // Whoever can write into the shared cache must not be able to write elsewhere.
+            let is_below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+            if !is_below {
+                return Err(Error::Usage { what: format!("the plan names a file outside of its workspace: {name}"), hint: String::new() });
+            }
+            write(&folder.join(name), &object(shared, digest)?)?;
+        }
+        Ok(())
+    }
+
+    /// The items of a shard by the stage that put them out.
+    ///
+    /// # Errors
+    /// The shared cache's, or a number that is no shard's.
+    pub(crate) fn items(&self, shared: &SharedCache, shard: usize) -> Result<Vec<(String, Manifest)>> {
+        let lists = self.shards.get(shard).ok_or_else(|| Error::Usage {
+            what: format!("there is no shard {shard}: the plan has {}, counted from 0", self.shards.len()),
+            hint: String::new(),
+        })?;
+        let list = |(from, digest): (&String, &Digest)| {
+            let manifest = Manifest::from_bytes(&object(shared, digest)?);
+            let broken = |error| Error::Usage { what: format!("a list of the plan cannot be read: {error}"), hint: String::new() };
+            Ok((from.clone(), manifest.map_err(broken)?))
+        };
+        lists.iter().map(list).collect()
+    }
+
+    /// Whether a worker's stages are those of the order.
+    ///
+    /// # Errors
+    /// The first difference, in words.
+    pub(crate) fn check(&self, project: &Project) -> Result<Vec<usize>> {
+        let stage = |part: &Part| {
+            let stage = project.pipeline.find(&part.name).map_err(|what| Error::Usage { what, hint: String::new() })?;
+            let node = project.node(stage)?;
+            for (own, theirs) in [&node.components, &node.fact_components].into_iter().zip(&part.made_with) {
+                if let Some(difference) = own.first_difference(theirs, project.pipeline.stages[stage].short_name()) {
+                    return Err(Error::Stage {
+                        stage: part.name.clone(),
+                        what: format!("on this machine it is not what it is where the plan was made: {difference}"),
+                        hint: "give every machine the same catgen-pipe, models and onnxruntime: see docs/scale.md".to_owned(),
+                    });
+                }
+            }
+            Ok(stage)
+        };
+        self.stages.iter().map(stage).collect()
+    }
+}
+
+fn name(digest: &Digest) -> String {
+    format!("plans/{digest}")
+}
+
+fn object(shared: &SharedCache, digest: &Digest) -> Result<Vec<u8>> {
+    let bytes = shared.bucket().get(&name(digest))?.filter(|bytes| Digest::of(bytes) == *digest);
+    bytes.ok_or_else(|| Error::Usage {
+        what: format!("the plan {} is not in the shared cache {}, or not whole", digest.short(), shared.address()),
+        hint: "run again: it is written anew".to_owned(),
+    })
+}
+
+/// The files of the workspace that parameters of a stage name, each with its path relative to the workspace. Of a folder, all.
+fn named_files(project: &Project, stage: usize) -> Vec<(String, PathBuf)> {
+    let root = project.workspace.root();
+    let mut words = Vec::new();
+    project.pipeline.stages[stage].params.iter().for_each(|(_, value)| texts(value, &mut words));
+    let below = |word: &String| {
+        let path = Path::new(word);
+        let is_below = !word.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)));
+        is_below.then(|| root.join(path))
+    };
+    let files = words.iter().filter_map(below).flat_map(|path| walkdir::WalkDir::new(path).into_iter().filter_map(std::result::Result::ok));
+    let named = |entry: walkdir::DirEntry| {
+        let name = entry.path().strip_prefix(root).ok()?.to_str()?.replace(std::path::MAIN_SEPARATOR, "/");
+        Some((name, entry.into_path()))
+    };
+    files.filter(|entry| entry.file_type().is_file()).filter_map(named).collect()
+}
+
+fn texts(value: &Value, words: &mut Vec<String>) {
+    match value {
+        Value::String(word) => words.push(word.clone()),
+        Value::Array(values) => values.iter().for_each(|value| texts(value, words)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_even_and_an_added_photo_moves_nobody() {
+        let items: Vec<Digest> = (0..10_000_u32).map(|n| Digest::of(&n.to_le_bytes())).collect();
+        for shards in [1, 3, 16] {
+            let mut counts = vec![0; shards];
+            items.iter().for_each(|item| counts[shard_of(item, shards)] += 1);
+            let even = 10_000 / shards;
+            assert!(counts.iter().all(|count| *count > even * 9 / 10 && *count < even * 11 / 10 + 1), "{counts:?}");
+        }
+        assert_eq!(shard_of(&Digest::from_bytes([0xff; 32]), 7), 6);
+        assert_eq!(shard_of(&Digest::from_bytes([0; 32]), 7), 0);
+    }
+}

@@ -1,0 +1,252 @@
+//! Having others compute what is missing, and waiting for it.
+//!
+//! Only the shared cache says what is done. A job that is over with something missing is tried again with what is missing, a few times;
+//! a job that Slurm forgot is over; one of which nobody knows just now may still do its work. A run that is killed finds its job again
+//! in `.catgen/jobs/jobs.json` and goes on waiting for it.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use catgen_api::{Digest, Item};
+use rayon::prelude::*;
+
+use super::Run;
+use crate::{
+    Error, Project,
+    cache::write_whole,
+    error::Result,
+    executor::{self, Executor, Job, State, Work},
+    order::{Order, shard_of},
+    progress::Report,
+    record,
+    shared::SharedCache,
+};
+
+/// How long to wait before looking again: soon at first, so that short work is not waited for long.
+const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(15)];
+
+/// Names in a message about what is missing.
+const NAMED: usize = 5;
+
+/// Has items computed elsewhere in these stages, each given with the stage that put it out, and waits until all of them are. Does
+/// nothing if this process is to do the work itself. Answers whether anything was computed elsewhere.
+///
+/// # Errors
+/// Work that is not taken, or that is not done after all attempts or at the deadline.
+pub(super) fn delegate(
+    run: &Run<'_>,
+    stages: &[usize],
+    items: &[(usize, &Item)],
+    is_done: &(dyn Fn(usize) -> Result<bool> + Sync),
+) -> Result<bool> {
+    let project = &*run.project;
+    let settings = &project.pipeline.executor;
+    let Some(executor) = executor::of(project).filter(|_| items.len() >= settings.min_items) else { return Ok(false) };
+    let shared = shared(project)?;
+    let names: Vec<&str> = stages.iter().map(|stage| project.pipeline.stages[*stage].name.as_str()).collect();
+    run.progress.report(Report::Begin { stages: &names, items: items.len() });
+    let deadline = Instant::now() + Duration::from_secs(60 * settings.deadline);
+    let mut left: Vec<usize> = (0..items.len()).collect();
+    let mut attempt = 0;
+    let mut job = jobs(project).into_iter().find(|job| job.stages == names && matches!(executor.poll(job), State::Alive { .. }));
+    if let Some(job) = &job {
+        run.progress.report(Report::Warning(format!("{}: waiting for job {}, which is at it already", names.join(", "), job.id)));
+    }
+    loop {
+        let current = match job.take() {
+            Some(job) => job,
+            None => {
+                attempt += 1;
+                let missing: Vec<(usize, &Item)> = left.iter().map(|at| items[*at]).collect();
+                share_inputs(run, shared, &missing)?;
+                submit(project, executor.as_ref(), shared, stages, &missing, attempt)?
+            }
+        };
+        remember(project, &current)?;
+        let waiting = Waiting { run, shared, executor: executor.as_ref(), job: &current, deadline };
+        let waited = waiting.wait(&mut left, is_done);
+        if !matches!(waited, Err(Error::Stopped)) {
+            forget(project, &current)?;
+        }
+        waited?;
+        if left.is_empty() {
+            return Ok(true);
+        }
+        let (missing, of) = (left.len(), items.len());
+        if attempt >= settings.attempts {
+            let some: Vec<&str> = left.iter().take(NAMED).map(|at| items[*at].1.name.as_str()).collect();
+            let more = if missing > NAMED { format!(" and {} more", missing - NAMED) } else { String::new() };
+            return Err(Error::Stage {
+                stage: names.join(", "),
+                what: format!("{missing} of {of} pictures are still missing after {attempt} attempts: {}{more}", some.join(", ")),
+                hint: format!("{} says why; what is done is kept, and `run` goes on from there", executor.log(&current).display()),
+            });
+        }
+        let again = format!("{}: job {} is over and {missing} of {of} pictures are missing; trying again", names.join(", "), current.id);
+        run.progress.report(Report::Warning(again));
+    }
+}
+
+/// The shared cache, without which nobody learns of anybody's work.
+pub(crate) fn shared(project: &Project) -> Result<&SharedCache> {
+    let none = || Error::Usage {
+        what: "work can be done elsewhere only with a shared cache, and pipeline.toml names none".to_owned(),
+        hint: "add `[cache]` with `remote = \"file:///a/folder/that/all/machines/see\"` or `remote = \"s3://bucket/prefix\"`".to_owned(),
+    };
+    let shared = project.shared.as_ref().ok_or_else(none)?;
+    if shared.is_lost() {
+        return Err(Error::Shared {
+            what: format!(
+                "the shared cache {} is out of reach, and without it nobody learns of work that is done elsewhere",
+                shared.address()
+            ),
+            hint: "run again when it is back, or with `--set executor.kind=local`".to_owned(),
+            is_away: false,
+        });
+    }
+    Ok(shared)
+}
+
+/// Puts the pictures that the work begins with where workers find them.
+fn share_inputs(run: &Run<'_>, shared: &SharedCache, items: &[(usize, &Item)]) -> Result<()> {
+    let store = &run.project.store;
+    items.par_iter().filter(|(_, item)| !store.cas.has(&item.digest, item.bytes)).try_for_each(|(from, item)| {
+        let is_here = match run.originals.path(&item.digest) {
+            Some(path) => store.cas.adopt_copy(path, &item.digest, item.bytes)?,
+            // What the shared cache has anyway need not be here.
+            None => shared.has(&item.digest, item.bytes)?,
+        };
+        if is_here {
+            return Ok(());
+        }
+        Err(Error::Stage {
+            stage: run.project.pipeline.stages[*from].name.clone(),
+            what: format!("{} was changed while it was being worked on", item.name),
+            hint: "run again: it is taken as it is now".to_owned(),
+        })
+    })?;
+    let blobs = items.iter().map(|(_, item)| (item.digest, item.bytes)).filter(|(blob, bytes)| store.cas.has(blob, *bytes));
+    shared.push_blobs(blobs.collect(), store).map(|_| ())
+}
+
+fn submit(
+    project: &Project,
+    executor: &dyn Executor,
+    shared: &SharedCache,
+    stages: &[usize],
+    items: &[(usize, &Item)],
+    attempt: usize,
+) -> Result<Job> {
+    let shards = project.pipeline.executor.shards;
+    let (order, digest) = Order::write(project, shared, stages, items, shards)?;
+    let mut with_work: Vec<usize> = items.iter().map(|(_, item)| shard_of(&item.digest, shards)).collect();
+    with_work.sort_unstable();
+    with_work.dedup();
+    let work = Work { order: digest, shards: with_work, attempt, remote: shared.address().to_owned() };
+    let id = executor.submit(&work)?;
+    let stages = order.stages.into_iter().map(|part| part.name).collect();
+    Ok(Job { id, name: work.name(), order: digest, attempt, stages, submitted: record::now() })
+}
+
+/// Somebody who waits for a job.
+struct Waiting<'a> {
+    run: &'a Run<'a>,
+    shared: &'a SharedCache,
+    executor: &'a dyn Executor,
+    job: &'a Job,
+    deadline: Instant,
+}
+
+impl Waiting<'_> {
+    /// Waits until nothing is left, or until the job is over.
+    fn wait(&self, left: &mut Vec<usize>, is_done: &(dyn Fn(usize) -> Result<bool> + Sync)) -> Result<()> {
+        let mut is_over = false;
+        let mut pause = PAUSES[0];
+        loop {
+            match self.shared.refresh() {
+                Ok(_) => {}
+                // It may come back; what is done meanwhile is not lost.
+                Err(error @ Error::Shared { is_away: true, .. }) if Instant::now() < self.deadline => {
+                    tracing::warn!("{error}; trying again")
+                }
+                Err(error) => return Err(error),
+            }
+            let done: Vec<bool> = left.par_iter().map(|at| is_done(*at)).collect::<Result<_>>()?;
+            let before = left.len();
+            let mut done = done.into_iter();
+            left.retain(|_| !done.next().unwrap_or_default());
+            self.run.progress.report(Report::Advance(before - left.len()));
+            // What a job did last was told of before it was over: so one more look after that is enough.
+            if left.is_empty() || is_over {
+                return Ok(());
+            }
+            is_over = self.executor.poll(self.job) == State::Over;
+            if Instant::now() > self.deadline {
+                self.executor.cancel(self.job)?;
+                return Err(self.too_late(left.len()));
+            }
+            if !is_over {
+                self.sleep(pause)?;
+                pause = (pause * 3 / 2).min(PAUSES[1]);
+            }
+        }
+    }
+
+    fn sleep(&self, pause: Duration) -> Result<()> {
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            if self.run.progress.stop_requested() {
+                let cancel = self.executor.cancel_by_hand(self.job);
+                let words = format!("job {} goes on: `catgen-pipe run` waits for it again, `{cancel}` ends it", self.job.id);
+                self.run.progress.report(Report::Warning(words));
+                return Err(Error::Stopped);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    fn too_late(&self, left: usize) -> Error {
+        Error::Stage {
+            stage: self.job.stages.join(", "),
+            what: format!("{left} pictures are not done at the deadline; job {} was ended", self.job.id),
+            hint: "look whether the cluster is at work (`squeue`, `sinfo`); `deadline` in [executor] is in minutes".to_owned(),
+        }
+    }
+}
+
+/// Jobs of runs that were killed or stopped while they waited, and of this one.
+pub(crate) fn jobs(project: &Project) -> Vec<Job> {
+    let bytes = std::fs::read(path(project)).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+fn remember(project: &Project, job: &Job) -> Result<()> {
+    let mut jobs = jobs(project);
+    if jobs.contains(job) {
+        return Ok(());
+    }
+    jobs.push(job.clone());
+    save(project, &jobs)
+}
+
+fn forget(project: &Project, job: &Job) -> Result<()> {
+    let mut jobs = jobs(project);
+    jobs.retain(|other| other != job);
+    save(project, &jobs)
+}
+
+fn save(project: &Project, jobs: &[Job]) -> Result<()> {
+    write_whole(&path(project), &serde_json::to_vec_pretty(jobs).expect("jobs are plain data"))
+}
+
+fn path(project: &Project) -> PathBuf {
+    project.store.path("jobs").join("jobs.json")
+}
+
+/// The digest of an order as it is given on a command line.
+pub(crate) fn parse_order(text: &str) -> std::result::Result<Digest, String> {
+    text.parse().map_err(|error: catgen_api::DigestError| error.to_string())
+}

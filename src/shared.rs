@@ -1,0 +1,310 @@
+//! `SharedCache`: what was computed anywhere, for everybody who works on the same photos.
+//!
+//! ```text
+//! <address>/packs/<hex>   pictures and lists one after the other, named by the BLAKE3 of it all
+//! <address>/index/<hex>   what lies in which pack, and what actions came to      drawn in `index.rs`
+//! <address>/plans/<hex>   what somebody asked a cluster to do                    drawn in `run/plan_object.rs`
+//! ```
+//!
+//! One object per picture would cost a request per picture, and it is requests that take time and are paid for. So pictures travel in
+//! packs, and what an action came to stands in an index object beside many others. Nothing is ever changed: objects are put where none
+//! is, under the name of their content, first the packs and then the index that leads to them. Two machines that put the same do no
+//! harm, and one that dies in between leaves a pack to which nothing leads.
+//!
+//! Index objects that were read are kept in `.catgen/shared`, so that the next one asks only for what is new. `plan` and `status` look
+//! there and ask nobody; `run` asks when it meets the first action that it does not know.
+//!
+//! Nothing is believed: every picture that arrives is hashed. What is gone or damaged is a miss, and is computed.
+
+mod bucket;
+mod fetch;
+mod index;
+mod push;
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+pub(crate) use bucket::Bucket;
+pub use bucket::Requests;
+use catgen_api::Digest;
+pub use fetch::Fetched;
+use index::Index;
+pub use push::{Finished, Pushed};
+use serde::Serialize;
+
+use crate::{
+    Error,
+    cache::{actions::Outcome, write_whole},
+    error::Result,
+    key::ActionKey,
+};
+
+/// So many requests are under way at once: what they wait for is mostly the network.
+const AT_ONCE: usize = 8;
+
+/// A shared cache at one address.
+#[derive(Debug)]
+pub struct SharedCache {
+    bucket: Bucket,
+    /// Index objects that were read before.
+    mirror: PathBuf,
+    /// Whether the bucket is asked, or only the mirror.
+    online: bool,
+    /// Whether it turned out to be out of reach: then everything goes on as if nothing were in it.
+    lost: AtomicBool,
+    /// Held by the one who asks what is new: the others wait and find it.
+    asking: Mutex<()>,
+    known: RwLock<Known>,
+}
+
+/// What is known of it.
+#[derive(Debug, Default)]
+struct Known {
+    /// Whether the mirror was read, and the bucket asked, since this was opened.
+    is_read: bool,
+    is_asked: bool,
+    index: Index,
+    objects: BTreeSet<Digest>,
+    /// Packs that an index leads to and that are not there.
+    gone: HashSet<Digest>,
+}
+
+/// What lies in a shared cache; the names are a contract of `cache stats --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// Its address.
+    pub remote: String,
+    /// Index objects.
+    pub indexes: u64,
+    /// Packs that they lead to.
+    pub packs: u64,
+    /// Pictures, lists and other files in them.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Actions whose outcome is known.
+    pub actions: u64,
+}
+
+impl SharedCache {
+    /// The shared cache at `address`, with what is known of it kept below `folder`. Asks nothing yet.
+    ///
+    /// # Errors
+    /// An address that is none, or a shared folder that is not there.
+    pub fn open(address: &str, folder: &Path) -> Result<Self> {
+        let bucket = Bucket::open(address)?;
+        let mirror = folder.join(Digest::of(bucket.address().as_bytes()).short());
+        Ok(Self { bucket, mirror, online: false, lost: AtomicBool::new(false), asking: Mutex::default(), known: RwLock::default() })
+    }
+
+    /// From here on the bucket itself is asked, when something is looked up for the first time.
+    pub fn go_online(&mut self) {
+        self.online = true;
+    }
+
+    /// As people know it.
+    pub fn address(&self) -> &str {
+        self.bucket.address()
+    }
+
+    /// Requests made so far.
+    pub fn requests(&self) -> Requests {
+        self.bucket.requests()
+    }
+
+    pub(crate) fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    /// What became of an action that somebody finished, and the microseconds that it took there.
+    ///
+    /// # Errors
+    /// The bucket's, the first time.
+    pub fn outcome(&self, key: &ActionKey) -> Result<Option<(Outcome, u64)>> {
+        if self.is_lost() {
+            return Ok(None);
+        }
+        Ok(self.read()?.index.outcome(key))
+    }
+
+    /// Whether a blob of that size should be there.
+    ///
+    /// # Errors
+    /// As [`SharedCache::outcome`].
+    pub fn has(&self, blob: &Digest, bytes: u64) -> Result<bool> {
+        Ok(!self.is_lost() && self.read()?.index.places(blob, bytes).is_some())
+    }
+
+    /// The size of a blob whose size nobody noted, if it should be there.
+    ///
+    /// # Errors
+    /// As [`SharedCache::outcome`].
+    pub fn size_of(&self, blob: &Digest) -> Result<Option<u64>> {
+        Ok(if self.is_lost() { None } else { self.read()?.index.size_of(blob) })
+    }
+
+    /// Takes the error of a shared cache that is out of reach for a reason to go on without it; answers any other.
+    ///
+    /// # Errors
+    /// The one it is given, if that is about something else.
+    pub(crate) fn without(&self, error: Error) -> Result<()> {
+        if !matches!(error, Error::Shared { is_away: true, .. }) {
+            return Err(error);
+        }
+        if !self.lost.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{error}; going on without it");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Asks the bucket what is new; answers how many index objects are.
+    ///
+    /// # Errors
+    /// The bucket's, or the disk's.
+    pub fn refresh(&self) -> Result<usize> {
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ask()
+    }
+
+    fn ask(&self) -> Result<usize> {
+        self.read_mirror(&mut self.write());
+        let listed: BTreeSet<Digest> = self.bucket.list("index")?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect();
+        let known = self.lock().objects.clone();
+        let news: Vec<Digest> = listed.difference(&known).copied().collect();
+        let got = in_parallel(&news, |digest| {
+            let bytes = self.bucket.get(&format!("index/{digest}"))?;
+            Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest).map(|bytes| (*digest, bytes)))
+        })?;
+        let mut new = 0;
+        for (digest, bytes) in got.into_iter().flatten() {
+            write_whole(&self.mirror.join(digest.to_string()), &bytes)?;
+            self.add(&mut self.write(), digest, &bytes);
+            new += 1;
+        }
+        let mut known = self.write();
+        if let Some(one) = known.objects.difference(&listed).next() {
+            tracing::info!(%one, "the shared cache lost index objects; what they lead to counts as gone");
+            for gone in known.objects.difference(&listed) {
+                // What cannot be removed is met again the next time.
+                let _ = fs::remove_file(self.mirror.join(gone.to_string()));
+            }
+            *known = Known { gone: std::mem::take(&mut known.gone), ..Known::default() };
+            self.read_mirror(&mut known);
+        }
+        known.is_asked = true;
+        Ok(new)
+    }
+
+    /// What lies in it, as far as it is known.
+    ///
+    /// # Errors
+    /// As [`SharedCache::outcome`].
+    pub fn stats(&self) -> Result<Stats> {
+        let known = self.read()?;
+        let [packs, blobs, bytes, actions] = known.index.counts();
+        Ok(Stats { remote: self.address().to_owned(), indexes: known.objects.len() as u64, packs, blobs, bytes, actions })
+    }
+
+    /// Notes packs that are not there any more: what lies in them is a miss from now on.
+    fn note_gone(&self, packs: &[Digest]) {
+        if packs.is_empty() {
+            return;
+        }
+        let mut known = self.write();
+        known.gone.extend(packs);
+        let (gone, is_asked) = (std::mem::take(&mut known.gone), known.is_asked);
+        *known = Known { gone, is_asked, ..Known::default() };
+        self.read_mirror(&mut known);
+    }
+
+    /// What is known, looked up first if nobody did yet.
+    fn read(&self) -> Result<RwLockReadGuard<'_, Known>> {
+        let known = self.lock();
+        if known.is_read && (known.is_asked || !self.online || self.is_lost()) {
+            return Ok(known);
+        }
+        drop(known);
+        if !self.online {
+            self.read_mirror(&mut self.write());
+            return Ok(self.lock());
+        }
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.lock().is_asked
+            && !self.is_lost()
+            && let Err(error) = self.ask()
+        {
+            self.without(error)?;
+        }
+        Ok(self.lock())
+    }
+
+    fn read_mirror(&self, known: &mut Known) {
+        if std::mem::replace(&mut known.is_read, true) {
+            return;
+        }
+        let Ok(entries) = fs::read_dir(&self.mirror) else { return };
+        let mut objects: Vec<Digest> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        // In one order everywhere, so that of two places of a picture everybody takes the same.
+        objects.sort_unstable();
+        for digest in objects {
+            let path = self.mirror.join(digest.to_string());
+            match fs::read(&path) {
+                Ok(bytes) if Digest::of(&bytes) == digest => self.add(known, digest, &bytes),
+                // It is asked for again.
+                _ => drop(fs::remove_file(&path)),
+            }
+        }
+    }
+
+    fn add(&self, known: &mut Known, digest: Digest, bytes: &[u8]) {
+        if let Err(what) = known.index.add(bytes, &known.gone) {
+            tracing::warn!("an index object of the shared cache {} cannot be used: {what}", self.address());
+        }
+        known.objects.insert(digest);
+    }
+
+    fn lock(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What `work` answers for each, in order, several at once; the first error ends it.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let worker = || -> Result<Vec<(usize, R)>> {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { return Ok(done) };
+            // Where one failed the others need not go on for minutes.
+            let result = work(item).inspect_err(|_| next.store(items.len(), Ordering::Relaxed))?;
+            done.push((at, result));
+        }
+    };
+    let parts = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE.min(items.len())).map(|_| scope.spawn(worker)).collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        joined.collect::<Result<Vec<_>>>()
+    })?;
+    let mut all: Vec<(usize, R)> = parts.into_iter().flatten().collect();
+    all.sort_unstable_by_key(|(at, _)| *at);
+    Ok(all.into_iter().map(|(_, result)| result).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Work that others do: workers as processes of this machine, and what becomes of it when they die.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use crate::{
+    home::{Home, SMALL},
+    shared_cache::{check_same, sum},
+};
+
+/// [`SMALL`] with a shared cache, computed by two workers.
+pub(crate) fn pipeline(remote: &Path, executor: &str) -> String {
+    let address = url::Url::from_directory_path(remote).unwrap();
+    format!("{SMALL}\n[cache]\nremote = \"{address}\"\n\n[executor]\n{executor}\nmin_items = 1\npublish_every = 1\n")
+}
+
+const TWO: &str = "kind = \"processes\"\nshards = 2";
+
+/// Per stage what came of it, without how long it took.
+fn counts(lines: &[Value]) -> Vec<(String, u64, u64, u64)> {
+    let stages = lines.iter().filter(|line| line["event"] == "stage");
+    let count = |line: &Value, key: &str| line[key].as_u64().unwrap();
+    stages.map(|line| (line["stage"].to_string(), count(line, "items_out"), count(line, "computed"), count(line, "reused"))).collect()
+}
+
+#[test]
+fn what_workers_compute_is_what_one_process_computes() {
+    let remote = tempfile::tempdir().unwrap();
+    let alone = Home::with_cats(SMALL, 6);
+    let home = Home::with_cats(&pipeline(remote.path(), TWO), 6);
+    let [by_one, by_workers] = [alone.run(&[]), home.run(&[])];
+    assert_eq!(counts(&by_one), counts(&by_workers));
+    check_same(&alone, &home);
+    assert!(counts(&home.run(&[])).iter().all(|(.., computed, _)| *computed == 0));
+    // Whatever they did is in the shared cache: a workspace without workers needs none.
+    let third = Home::with_cats(&pipeline(remote.path(), "kind = \"local\""), 6);
+    assert_eq!(sum(&third.run(&[]), "stage", "computed"), 0);
+}
+
+#[test]
+fn decisions_and_other_files_of_the_workspace_reach_the_workers() {
+    let remote = tempfile::tempdir().unwrap();
+    let [alone, home] = [SMALL.to_owned(), pipeline(remote.path(), TWO)].map(|text| Home::with_cats(&text, 3));
+    for home in [&alone, &home] {
+        home.run(&["--until", "3.Zoom_photos"]);
+        let picture = home.lines(&["inspect", "3.Zoom_photos", "--json"]).remove(0);
+        home.ok(&["verify", "reject", picture["name"].as_str().unwrap()]);
+    }
+    assert_eq!(counts(&alone.run(&[])), counts(&home.run(&[])));
+    check_same(&alone, &home);
+}
+
+#[test]
+fn a_worker_that_cannot_work_is_tried_again_and_then_named() {
+    let remote = tempfile::tempdir().unwrap();
+    let home = Home::with_cats(&pipeline(remote.path(), &format!("{TWO}\nattempts = 2")), 2);
+    // No worker can make its folder there.
+    let mut command = home.command(&["run", "--until", "1.No_duplicates"]);
+    let output = command.env("TMPDIR", "/there/is/no/such/folder").output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{words}");
+    assert!(words.contains("trying again") && words.contains("still missing after 2 attempts: "), "{words}");
+    let log = fs::read_dir(home.path(".catgen/jobs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|it| it == "log"));
+    assert!(fs::read_to_string(log.unwrap()).unwrap().contains("/there/is/no/such/folder"));
+    // Nothing is lost by that.
+    home.run(&["--until", "1.No_duplicates"]);
+}
+
+#[test]
+fn work_elsewhere_needs_a_shared_cache() {
+    let home = Home::with_cats(SMALL, 1);
+    insta::assert_snapshot!(home.fails(&["run", "--set", "executor.kind=processes", "--set", "executor.min_items=1"]), @r#"
+    exit 2
+    error: work can be done elsewhere only with a shared cache, and pipeline.toml names none
+    hint: add `[cache]` with `remote = "file:///a/folder/that/all/machines/see"` or `remote = "s3://bucket/prefix"`
+    "#);
+    insta::assert_snapshot!(home.fails(&["run", "--set", "executor.kind=slurn"]), @r#"
+    exit 2
+    error: --set executor.kind=slurn: unknown kind of executor "slurn"; did you mean "slurm"?
+    "#);
+}
+
+#[test]
+fn a_plan_of_another_program_says_what_differs() {
+    let remote = tempfile::tempdir().unwrap();
+    let home = Home::with_cats(&pipeline(remote.path(), TWO), 1);
+    home.run(&["--until", "1.No_duplicates"]);
+    let plans = fs::read_dir(remote.path().join("plans")).unwrap().map(|entry| entry.unwrap().path());
+    let plan = plans.map(|path| fs::read_to_string(path).unwrap_or_default()).find(|text| text.starts_with("{\"order\"")).unwrap();
+    let address = url::Url::from_directory_path(remote.path()).unwrap();
+    let worker = |text: &str| {
+        let digest = catgen_api::Digest::of(text.as_bytes()).to_string();
+        fs::write(remote.path().join("plans").join(&digest), text).unwrap();
+        home.fails(&["worker", "--remote", address.as_str(), "--plan", &digest, "--shard", "0"])
+    };
+    let other = plan.replace("[\"version\",\"", "[\"version\",\"9");
+    assert_ne!(plan, other);
+    let words = worker(&other);
+    assert!(words.contains("exit 3") && words.contains("on this machine it is not what it is where the plan was made"), "{words}");
+    let outside =
+        plan.replace("\"files\":{", "\"files\":{\"../evil\":\"0000000000000000000000000000000000000000000000000000000000000000\",");
+    let words = worker(&outside.replace(",}", "}"));
+    assert!(words.contains("outside of its workspace"), "{words}");
+    let missing = home.fails(&["worker", "--remote", address.as_str(), "--plan", &"0".repeat(64), "--shard", "0"]);
+    assert!(missing.contains("is not in the shared cache"), "{missing}");
+}
