@@ -24,6 +24,7 @@ mod push;
 use std::{
     collections::{BTreeSet, HashSet},
     fs,
+    io::Write,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -39,12 +40,7 @@ use index::Index;
 pub use push::{Finished, Pushed};
 use serde::Serialize;
 
-use crate::{
-    Error,
-    cache::{actions::Outcome, write_whole},
-    error::Result,
-    key::ActionKey,
-};
+use crate::{Error, cache::actions::Outcome, error::Result, key::ActionKey};
 
 /// So many requests are under way at once: what they wait for is mostly the network.
 const AT_ONCE: usize = 8;
@@ -188,7 +184,7 @@ impl SharedCache {
         })?;
         let mut new = 0;
         for (digest, bytes) in got.into_iter().flatten() {
-            write_whole(&self.mirror.join(digest.to_string()), &bytes)?;
+            self.keep(&digest, &bytes)?;
             self.add(&mut self.write(), digest, &bytes);
             new += 1;
         }
@@ -265,6 +261,18 @@ impl SharedCache {
                 _ => drop(fs::remove_file(&path)),
             }
         }
+    }
+
+    /// Keeps an index object for the next time. Not only the holder of the workspace's lock does.
+    fn keep(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        let path = self.mirror.join(digest.to_string());
+        let keep = || {
+            fs::create_dir_all(&self.mirror)?;
+            let mut file = tempfile::NamedTempFile::new_in(&self.mirror)?;
+            file.write_all(bytes)?;
+            file.persist(&path).map(|_| ()).map_err(|error| error.error)
+        };
+        keep().map_err(Error::io("write", &path))
     }
 
     fn add(&self, known: &mut Known, digest: Digest, bytes: &[u8]) {

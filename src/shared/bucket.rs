@@ -314,10 +314,10 @@ mod tests {
         assert!(!bucket.create("packs/a", b"dog".to_vec()).unwrap());
         assert_eq!(bucket.get("packs/a").unwrap().as_deref(), Some(&b"cat"[..]));
         assert_eq!(bucket.list("packs").unwrap(), [("a".to_owned(), 3)]);
-        let ranges = |ranges: &[Range<u64>]| bucket.get_ranges("packs/a", ranges).unwrap();
-        assert_eq!(ranges(&[2..3, 0..1]), Some(vec![b"t".to_vec(), b"c".to_vec()]));
-        assert_eq!(ranges(&[2..9]), None, "an object that is too short counts as gone");
-        assert_eq!(bucket.get_ranges("packs/b", &[0..1]).unwrap(), None);
+        let ranges = |name: &str, ranges: [Range<u64>; 2]| bucket.get_ranges(name, &ranges).unwrap();
+        assert_eq!(ranges("packs/a", [2..3, 0..1]), Some(vec![b"t".to_vec(), b"c".to_vec()]));
+        assert_eq!(ranges("packs/a", [0..1, 2..9]), None, "an object that is too short counts as gone");
+        assert_eq!(ranges("packs/b", [0..1, 1..2]), None);
         assert_eq!(bucket.requests(), Requests { list: 2, get: 5, put: 2 });
     }
 

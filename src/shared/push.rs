@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error,
-    cache::{Store, actions::Outcome, write_whole},
+    cache::{Store, actions::Outcome},
     error::Result,
     key::ActionKey,
 };
@@ -146,7 +146,7 @@ impl SharedCache {
         let bytes = index.into_bytes();
         let digest = Digest::of(&bytes);
         self.bucket.create(&format!("index/{digest}"), bytes.clone())?;
-        write_whole(&self.mirror.join(digest.to_string()), &bytes)?;
+        self.keep(&digest, &bytes)?;
         self.add(&mut self.write(), digest, &bytes);
         pushed.actions += batch.actions.len();
         pushed.blobs += batch.blobs.len();

@@ -218,8 +218,10 @@ fn conf(folder: &Path, nodes: usize, cpus: usize) -> String {
          ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherType=jobacct_gather/none\nMpiDefault=none\nSwitchType=switch/none\n\
          SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nSlurmdParameters=config_overrides\nAccountingStorageType=accounting_storage/none\n\
          SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,sched_min_interval=1\n\
-         SlurmdTimeout=10\nSlurmctldTimeout=10\nInactiveLimit=0\nKillWait=2\nMinJobAge=60\nReturnToService=2\nJobRequeue=1\n",
-        ports[0]
+         SlurmdTimeout=10\nSlurmctldTimeout=10\nInactiveLimit=0\nKillWait=2\nMinJobAge=60\nReturnToService=2\nJobRequeue=1\nFirstJobId={}\n",
+        ports[0],
+        // Jobs are found by their number among the processes of this machine, which may have another such cluster.
+        1000 * u32::from(ports[0])
     );
     for (node, port) in (1..=nodes).zip(&ports[1..]) {
         conf += &format!("NodeName=n{node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory=1000 State=UNKNOWN\n");

@@ -19,9 +19,12 @@ fn two_homes() -> (tempfile::TempDir, Home, Home) {
     (remote, one, other)
 }
 
-/// Every file below `data/`, with its content.
+/// Every file below `data/`, with its content; but for people's decisions, which say when.
 fn folders(home: &Home) -> BTreeMap<String, Vec<u8>> {
-    let files = walkdir::WalkDir::new(home.path("data")).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
+    let files = walkdir::WalkDir::new(home.path("data"))
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|entry| entry.file_type().is_file() && entry.file_name() != "decisions.jsonl");
     let named = |entry: walkdir::DirEntry| {
         let name = entry.path().strip_prefix(home.folder.path()).unwrap().to_string_lossy().into_owned();
         (name, fs::read(entry.path()).unwrap())

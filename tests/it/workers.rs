@@ -43,8 +43,8 @@ fn decisions_and_other_files_of_the_workspace_reach_the_workers() {
     let remote = tempfile::tempdir().unwrap();
     let [alone, home] = [SMALL.to_owned(), pipeline(remote.path(), TWO)].map(|text| Home::with_cats(&text, 3));
     for home in [&alone, &home] {
-        home.run(&["--until", "3.Zoom_photos"]);
-        let picture = home.lines(&["inspect", "3.Zoom_photos", "--json"]).remove(0);
+        home.run(&["--until", "4.Verified"]);
+        let picture = home.lines(&["inspect", "4.Verified", "--json"]).remove(0);
         home.ok(&["verify", "reject", picture["name"].as_str().unwrap()]);
     }
     assert_eq!(counts(&alone.run(&[])), counts(&home.run(&[])));
