@@ -30,6 +30,8 @@ pub(crate) struct Work {
     pub(crate) attempt: usize,
     /// The shared cache.
     pub(crate) remote: String,
+    /// Whether it is a training, which wants what pictures do not.
+    pub(crate) is_training: bool,
 }
 
 impl Work {

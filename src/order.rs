@@ -27,6 +27,9 @@ pub(crate) struct Order {
     pub(crate) pipeline: String,
     /// What was changed by `--set`.
     pub(crate) set: Vec<String>,
+    /// Tells a training that is done again, though it was done before, from the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) again: Option<String>,
     /// The stages that follow one another: item stages, or one that looks for facts.
     pub(crate) stages: Vec<Part>,
     /// Files of the workspace, by path, that parameters of the stages name.
@@ -61,6 +64,7 @@ impl Order {
         stages: &[usize],
         items: &[(usize, &Item)],
         shards: usize,
+        again: Option<&str>,
     ) -> Result<(Self, Digest)> {
         let bucket = shared.bucket();
         let put = |bytes: Vec<u8>| -> Result<Digest> {
@@ -88,6 +92,7 @@ impl Order {
             order: VERSION,
             pipeline: project.pipeline_text.clone(),
             set: project.overrides.iter().map(|change| change.text.clone()).collect(),
+            again: again.map(str::to_owned),
             stages: stages.iter().map(part).collect::<Result<_>>()?,
             files,
             shards: cut.into_iter().map(shard).collect::<Result<_>>()?,

@@ -19,6 +19,7 @@ pub(crate) mod settle;
 pub mod shard;
 pub(crate) mod source;
 pub(crate) mod train;
+mod trained;
 
 use std::{
     collections::HashMap,

@@ -60,6 +60,9 @@ impl Slurm {
         let with = [("partition", settings.partition.clone()), ("account", settings.account.clone()), ("time", settings.time.clone())];
         let with = with.into_iter().chain([("cpus-per-task", settings.cpus.map(|cpus| cpus.to_string()))]);
         options.extend(with.filter_map(|(name, value)| Some(format!("--{name}={}", value?))));
+        if let Some(gpus) = settings.gpus.filter(|_| work.is_training) {
+            options.push(format!("--gres=gpu:{gpus}"));
+        }
         options.extend(settings.options.iter().cloned());
         options
     }
@@ -173,6 +176,20 @@ mod tests {
         ] {
             assert_eq!(alive(said, "mine"), state, "{said:?}");
         }
+    }
+
+    #[test]
+    fn a_training_asks_for_its_processors_and_pictures_do_not() {
+        let settings = ExecutorSettings { gpus: Some(2), account: Some("lab".to_owned()), ..ExecutorSettings::default() };
+        let slurm = Slurm::new(settings, PathBuf::from("/jobs"));
+        let options = |is_training| {
+            let order = catgen_api::Digest::of(b"order");
+            slurm.options(&Work { order, shards: vec![0, 1], attempt: 1, remote: "file:///share".to_owned(), is_training })
+        };
+        let has = |is_training, option: &str| options(is_training).iter().any(|word| word == option);
+        assert!(has(true, "--gres=gpu:2") && !has(false, "--gres=gpu:2"));
+        assert!(has(false, "--account=lab") && has(false, "--array=0-1") && has(false, "--requeue") && has(false, "--signal=B:USR1@60"));
+        assert!(!options(true).iter().any(|word| word.starts_with("--partition")));
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub struct ExecutorSettings {
     pub account: Option<String>,
     /// Processors of each job.
     pub cpus: Option<u64>,
+    /// Graphics processors of a training.
+    pub gpus: Option<u64>,
     /// Time limit of each job, as Slurm takes it.
     pub time: Option<String>,
     /// More of `sbatch`'s options.
@@ -90,6 +92,7 @@ impl Default for ExecutorSettings {
             partition: None,
             account: None,
             cpus: None,
+            gpus: None,
             time: None,
             options: Vec::new(),
         }
@@ -121,6 +124,7 @@ impl ExecutorSettings {
             "partition" => self.partition = Some(text(key, value)?),
             "account" => self.account = Some(text(key, value)?),
             "cpus" => self.cpus = Some(count()?),
+            "gpus" => self.gpus = Some(count()?),
             "time" => self.time = Some(text(key, value)?),
             "options" => {
                 let words = value.as_array().and_then(|words| words.iter().map(|word| word.as_str().map(str::to_owned)).collect());

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catgen_api::{Digest, Item};
+use catgen_api::{Digest, Item, Shape};
 use rayon::prelude::*;
 
 use super::Run;
@@ -30,22 +30,30 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1
 /// Names in a message about what is missing.
 const NAMED: usize = 5;
 
+/// Whether a picture is done, by its position.
+pub(super) type IsDone<'a> = &'a (dyn Fn(usize) -> Result<bool> + Sync);
+
 /// Has items computed elsewhere in these stages, each given with the stage that put it out, and waits until all of them are. Does
 /// nothing if this process is to do the work itself. Answers whether anything was computed elsewhere.
 ///
 /// # Errors
 /// Work that is not taken, or that is not done after all attempts or at the deadline.
-pub(super) fn delegate(
-    run: &Run<'_>,
-    stages: &[usize],
-    items: &[(usize, &Item)],
-    is_done: &(dyn Fn(usize) -> Result<bool> + Sync),
-) -> Result<bool> {
+pub(super) fn delegate(run: &Run<'_>, stages: &[usize], items: &[(usize, &Item)], is_done: IsDone<'_>) -> Result<bool> {
+    let settings = &run.project.pipeline.executor;
+    if items.len() < settings.min_items {
+        return Ok(false);
+    }
+    delegate_in(run, stages, items, settings.shards, is_done)
+}
+
+/// As [`delegate`], for work in so many parts, however small.
+pub(super) fn delegate_in(run: &Run<'_>, stages: &[usize], items: &[(usize, &Item)], shards: usize, is_done: IsDone<'_>) -> Result<bool> {
     let project = &*run.project;
     let settings = &project.pipeline.executor;
-    let Some(executor) = executor::of(project).filter(|_| items.len() >= settings.min_items) else { return Ok(false) };
+    let Some(executor) = executor::of(project) else { return Ok(false) };
     let shared = shared(project)?;
     let names: Vec<&str> = stages.iter().map(|stage| project.pipeline.stages[*stage].name.as_str()).collect();
+    let again = run.options.train_again.then(|| run.record.run.id.clone());
     run.progress.report(Report::Begin { stages: &names, items: items.len() });
     let deadline = Instant::now() + Duration::from_secs(60 * settings.deadline);
     let mut left: Vec<usize> = (0..items.len()).collect();
@@ -61,7 +69,7 @@ pub(super) fn delegate(
                 attempt += 1;
                 let missing: Vec<(usize, &Item)> = left.iter().map(|at| items[*at]).collect();
                 share_inputs(run, shared, &missing)?;
-                submit(project, executor.as_ref(), shared, stages, &missing, attempt)?
+                submit(project, executor.as_ref(), &Submission { stages, items: &missing, shards, attempt, again: again.as_deref() })?
             }
         };
         remember(project, &current)?;
@@ -131,20 +139,24 @@ fn share_inputs(run: &Run<'_>, shared: &SharedCache, items: &[(usize, &Item)]) -
     shared.push_blobs(blobs.collect(), store).map(|_| ())
 }
 
-fn submit(
-    project: &Project,
-    executor: &dyn Executor,
-    shared: &SharedCache,
-    stages: &[usize],
-    items: &[(usize, &Item)],
+/// What is handed in.
+struct Submission<'a> {
+    stages: &'a [usize],
+    items: &'a [(usize, &'a Item)],
+    shards: usize,
     attempt: usize,
-) -> Result<Job> {
-    let shards = project.pipeline.executor.shards;
-    let (order, digest) = Order::write(project, shared, stages, items, shards)?;
+    again: Option<&'a str>,
+}
+
+fn submit(project: &Project, executor: &dyn Executor, asked: &Submission<'_>) -> Result<Job> {
+    let &Submission { stages, items, shards, attempt, again } = asked;
+    let shared = shared(project)?;
+    let (order, digest) = Order::write(project, shared, stages, items, shards, again)?;
     let mut with_work: Vec<usize> = items.iter().map(|(_, item)| shard_of(&item.digest, shards)).collect();
     with_work.sort_unstable();
     with_work.dedup();
-    let work = Work { order: digest, shards: with_work, attempt, remote: shared.address().to_owned() };
+    let is_training = stages.iter().any(|stage| project.pipeline.stages[*stage].shape() == Shape::Train);
+    let work = Work { order: digest, shards: with_work, attempt, remote: shared.address().to_owned(), is_training };
     let id = executor.submit(&work)?;
     let stages = order.stages.into_iter().map(|part| part.name).collect();
     Ok(Job { id, name: work.name(), order: digest, attempt, stages, submitted: record::now() })
@@ -161,7 +173,7 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     /// Waits until nothing is left, or until the job is over.
-    fn wait(&self, left: &mut Vec<usize>, is_done: &(dyn Fn(usize) -> Result<bool> + Sync)) -> Result<()> {
+    fn wait(&self, left: &mut Vec<usize>, is_done: IsDone<'_>) -> Result<()> {
         let mut is_over = false;
         let mut pause = PAUSES[0];
         loop {

@@ -10,7 +10,7 @@ use std::{
 use catgen_api::{Digest, Item, Manifest, Shape};
 use rayon::prelude::*;
 
-use super::{Originals, bring, items, publish::finished, set};
+use super::{Originals, bring, items, publish::finished, set, train};
 use crate::{
     Error, Project, Workspace,
     error::Result,
@@ -73,13 +73,16 @@ pub fn work(asked: &Asked, folder: &Path, kinds: &[Entry], tools: Tools, progres
     // From here on nothing is to be lost by a shared cache that is away for a moment.
     shared.refresh()?;
     let shard = Shard { project: &project, shared, progress, publish_every: asked.publish_every };
-    let (missing, pushed) = if project.pipeline.stages[stages[0]].shape() == Shape::Set {
-        shard.facts(stages[0], &lists)?
-    } else {
-        shard.items(&stages, &lists)?
+    let (missing, pushed) = match project.pipeline.stages[stages[0]].shape() {
+        Shape::Set => shard.facts(stages[0], &lists)?,
+        Shape::Train => shard.train(stages[0], &lists, order.again.as_deref())?,
+        _ => shard.items(&stages, &lists)?,
     };
     Ok(Worked { items: total, known: total - missing, actions: pushed.actions, files: pushed.blobs, bytes: pushed.bytes })
 }
+
+/// A checkpoint is a hundred megabytes: told of this many times less often than pictures are.
+const TRAINING_PARTS: u32 = 15;
 
 struct Shard<'a> {
     project: &'a Project,
@@ -136,6 +139,15 @@ impl Shard<'_> {
         })?;
         wave.rest()?;
         Ok((open.len(), pushed))
+    }
+
+    /// Trains.
+    fn train(&self, stage: usize, lists: &[(String, Manifest)], again: Option<&str>) -> Result<(usize, Pushed)> {
+        let packed = lists.first().map(|(_, manifest)| manifest.clone()).unwrap_or_default();
+        self.fetch(packed.items.iter())?;
+        let every = self.publish_every * TRAINING_PARTS;
+        let pushed = train::work(self.project, self.shared, stage, &packed, again, every, self.progress)?;
+        Ok((packed.items.len(), pushed))
     }
 
     /// Brings the pictures here that the work begins with.

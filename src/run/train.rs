@@ -1,19 +1,31 @@
 //! Running training: the one stage whose result lies in the run's own folder.
 
-use std::time::Instant;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use catgen_api::{Digest, Item, Manifest};
 use catgen_train::{Evaluation, Event, TrainOptions};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Made, Product, Run};
+use super::{
+    Made, Product, Run,
+    delegate::delegate_in,
+    trained::{self, Trained},
+};
 use crate::{
     Error, Project,
-    cache::actions::Outcome,
+    cache::{actions::Outcome, write_whole},
     decide::{self, Freshness},
     error::Result,
-    progress::Report,
+    executor,
+    key::ActionKey,
+    progress::{Progress, Report},
+    shared::{Pushed, SharedCache},
     trainer::{self, Ended, Job},
 };
 
@@ -88,34 +100,25 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     run.record.run.metrics.insert(name.clone(), result.clone());
     run.record.save()?;
     run.progress.report(Report::Begin { stages: &[&name], items: 0 });
-    let job = Job {
-        stage: &name,
-        dataset: dataset.packed(run.project),
-        digest: dataset.train,
-        options: options(run.project, stage),
-        seed: run.project.pipeline.seed,
-        out,
-        time_budget: run.options.time_budget,
-    };
+    let again = run.options.train_again.then(|| run.record.run.id.clone());
+    let by_others = by_others(run, stage, from, &key, again.as_deref(), &out);
+    if let Some(mut by_others) = by_others? {
+        merge(&mut by_others, result);
+        run.record.run.metrics.insert(name.clone(), by_others);
+        run.record.save()?;
+        run.project.actions()?.put(&key, &Outcome::Trained { folder: folder.clone() })?;
+        return Ok(product(folder, executor::of(run.project).is_some(), began.elapsed()));
+    }
+    let job = job(run.project, stage, &dataset, out.clone(), run.options.time_budget);
     let progress = run.progress;
     let mut trained = false;
     let ended = trainer::train(&run.project.tools, &job, &|| progress.stop_requested(), &mut |event| {
-        match event {
-            Event::Epoch { measures, .. } => {
-                trained = true;
-                merge(&mut result, json!(measures));
-            }
-            Event::Evaluated { epoch, evaluation, .. } => {
-                let summary = summary(*epoch, evaluation, result.get("best"));
-                merge(&mut result, summary);
-            }
-            _ => {}
-        }
+        trained |= note(event, &mut result);
         progress.report(Report::Train(&name, event));
     });
     // Also of a training that failed: what it had reached is what one wants to know.
     if trained {
-        run.record.run.metrics.insert(name.clone(), result);
+        run.record.run.metrics.insert(name.clone(), result.clone());
         run.record.save()?;
     }
     let ended = ended?;
@@ -123,7 +126,126 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
         return Err(Error::Stopped);
     }
     run.project.actions()?.put(&key, &Outcome::Trained { folder: folder.clone() })?;
+    if run.options.push.unwrap_or(run.project.pipeline.cache.push)
+        && let Some(shared) = run.project.shared.as_ref().filter(|shared| !shared.is_lost())
+        && let Err(error) = put(run.project, shared, &key, again.as_deref(), &out, &result)
+    {
+        shared.without(error)?;
+    }
     Ok(product(folder, true, began.elapsed()))
+}
+
+/// Takes a training that others did, or has them do it; answers what became of it, or nothing where this process is to do it.
+fn by_others(run: &Run<'_>, stage: usize, from: usize, key: &ActionKey, again: Option<&str>, out: &Path) -> Result<Option<Value>> {
+    let project = &*run.project;
+    let Some(shared) = project.shared.as_ref().filter(|shared| !shared.is_lost()) else { return Ok(None) };
+    let trained = Trained::new(project, shared, key, again);
+    let take = || -> Result<Option<Value>> {
+        if !trained.is_done()? || !trained.bring(out)? {
+            return Ok(None);
+        }
+        let bytes = fs::read(out.join(trained::RESULT)).unwrap_or_default();
+        Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| json!({}))))
+    };
+    match take() {
+        Ok(None) => {}
+        Ok(done) => return Ok(done),
+        Err(error) => shared.without(error)?,
+    }
+    let manifest = run.manifest(from)?;
+    let files: Vec<(usize, &Item)> = manifest.items.iter().filter(|item| item.photo.path.is_empty()).map(|item| (from, item)).collect();
+    let shown = AtomicUsize::new(0);
+    let is_done = |at: usize| {
+        // What it has so far is there to be looked at, samples and all.
+        if at == 0 && trained.parts()? > shown.load(Ordering::Relaxed) {
+            shown.store(trained.bring_part(out)?.unwrap_or_default(), Ordering::Relaxed);
+        }
+        trained.is_done()
+    };
+    if !delegate_in(run, &[stage], &files, 1, &is_done)? {
+        return Ok(None);
+    }
+    take()?.map(Some).ok_or_else(|| Error::Lost { what: "what was trained is gone from the shared cache".to_owned() })
+}
+
+/// Puts a finished training where others find it.
+fn put(project: &Project, shared: &SharedCache, key: &ActionKey, again: Option<&str>, out: &Path, result: &Value) -> Result<()> {
+    write_whole(&out.join(trained::RESULT), &serde_json::to_vec_pretty(result).expect("a result is plain data"))?;
+    Trained::new(project, shared, key, again).put(out).map(|_| ())
+}
+
+/// A worker's training: goes on from the last part that somebody told of, and tells of parts on the way.
+pub(super) fn work(
+    project: &Project,
+    shared: &SharedCache,
+    stage: usize,
+    packed: &Manifest,
+    again: Option<&str>,
+    tell_every: Duration,
+    progress: &dyn Progress,
+) -> Result<Pushed> {
+    let name = &project.pipeline.stages[stage].name;
+    let no_dataset = || Error::Usage { what: format!("the plan has no {TRAIN} to train on"), hint: String::new() };
+    let dataset = Dataset::of(packed).ok_or_else(no_dataset)?;
+    let (key, _) = decide::whole(project, stage, &dataset.identity())?;
+    let trained = Trained::new(project, shared, &key, again);
+    if trained.is_done()? {
+        return Ok(Pushed::default());
+    }
+    let out = project.workspace.root().join("training");
+    if let Some(part) = trained.bring_part(&out)? {
+        tracing::info!("going on from part {part}");
+    }
+    let mut result = json!({});
+    let mut told = Instant::now();
+    let job = job(project, stage, &dataset, out.clone(), None);
+    let ended = trainer::train(&project.tools, &job, &|| progress.stop_requested(), &mut |event| {
+        note(event, &mut result);
+        progress.report(Report::Train(name, event));
+        // Right after an epoch there is a checkpoint that nobody has yet.
+        if matches!(event, Event::Epoch { .. }) && told.elapsed() > tell_every {
+            told = Instant::now();
+            // It is told of again later; a network that is away for a moment is no reason to stop training.
+            if let Err(error) = trained.put_part(&out) {
+                tracing::warn!("{error}");
+            }
+        }
+    })?;
+    if ended == Ended::Stopped {
+        trained.put_part(&out)?;
+        return Err(Error::Stopped);
+    }
+    write_whole(&out.join(trained::RESULT), &serde_json::to_vec_pretty(&result).expect("a result is plain data"))?;
+    trained.put(&out)
+}
+
+/// The trainer's job.
+fn job<'a>(project: &'a Project, stage: usize, dataset: &Dataset, out: PathBuf, time_budget: Option<f64>) -> Job<'a> {
+    Job {
+        stage: &project.pipeline.stages[stage].name,
+        dataset: dataset.packed(project),
+        digest: dataset.train,
+        options: options(project, stage),
+        seed: project.pipeline.seed,
+        out,
+        time_budget,
+    }
+}
+
+/// Takes what an event says of what a training came to; answers whether it is an epoch.
+fn note(event: &Event, result: &mut Value) -> bool {
+    match event {
+        Event::Epoch { measures, .. } => {
+            merge(result, json!(measures));
+            return true;
+        }
+        Event::Evaluated { epoch, evaluation, .. } => {
+            let summary = summary(*epoch, evaluation, result.get("best"));
+            merge(result, summary);
+        }
+        _ => {}
+    }
+    false
 }
 
 /// The stage's options. A feature network that is a file of the workspace is named by its whole path.
@@ -137,14 +259,14 @@ fn options(project: &Project, stage: usize) -> TrainOptions {
 }
 
 /// Puts the fields of one JSON object into another.
-fn merge(into: &mut serde_json::Value, from: serde_json::Value) {
-    if let (Some(into), serde_json::Value::Object(from)) = (into.as_object_mut(), from) {
+fn merge(into: &mut Value, from: Value) {
+    if let (Some(into), Value::Object(from)) = (into.as_object_mut(), from) {
         into.extend(from);
     }
 }
 
 /// What a run's record keeps of an evaluation, and of the best so far: by KID, among those of the same features.
-fn summary(epoch: Option<u64>, evaluation: &Evaluation, best: Option<&serde_json::Value>) -> serde_json::Value {
+fn summary(epoch: Option<u64>, evaluation: &Evaluation, best: Option<&Value>) -> Value {
     let headline = evaluation.headline();
     let own = json!({
         "epoch": epoch, "kid": headline.kid, "kid_error": headline.kid_error, "frechet": headline.frechet, "precision": headline.precision,

@@ -217,11 +217,14 @@ fn an_object_store_shares_what_was_computed() {
     let pushes: Vec<Child> = (0..4)
         .map(|_| {
             let mut command = assert_cmd::Command::cargo_bin("catgen-pipe").unwrap();
-            let words: Vec<_> =
-                s3.on(&mut command).get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
             let mut push = Command::new(env!("CARGO_BIN_EXE_catgen-pipe"));
             push.args(["cache", "push"]).current_dir(third.folder.path());
-            words.into_iter().for_each(|(name, value)| drop(value.map(|value| push.env(name, value))));
+            for (name, value) in s3.on(&mut command).get_envs() {
+                match value {
+                    Some(value) => push.env(name, value),
+                    None => push.env_remove(name),
+                };
+            }
             push.stderr(Stdio::piped()).spawn().unwrap()
         })
         .collect();

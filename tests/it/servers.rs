@@ -251,6 +251,8 @@ impl S3 {
         let ports = s3_ports();
         let mut command = Command::new(weed);
         command.arg("server").arg(format!("-dir={}", folder.path().display())).args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]);
+        // What listens on a port of its own unless it is told not to, and would be in the way of a second server.
+        command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]);
         command.arg(format!("-s3.config={}", folder.path().join("s3.json").display()));
         for (name, port) in ["master.port", "volume.port", "filer.port", "s3.port"].into_iter().zip(&ports) {
             command.arg(format!("-{name}={port}"));

@@ -2,10 +2,11 @@
 
 use std::{fs, path::Path};
 
+use catgen_api::Digest;
 use serde_json::Value;
 
 use crate::{
-    home::{Home, SMALL},
+    home::{Home, SMALL, TRAIN, has_trainer},
     shared_cache::{check_same, sum},
 };
 
@@ -93,7 +94,7 @@ fn a_plan_of_another_program_says_what_differs() {
     let plan = plans.map(|path| fs::read_to_string(path).unwrap_or_default()).find(|text| text.starts_with("{\"order\"")).unwrap();
     let address = url::Url::from_directory_path(remote.path()).unwrap();
     let worker = |text: &str| {
-        let digest = catgen_api::Digest::of(text.as_bytes()).to_string();
+        let digest = Digest::of(text.as_bytes()).to_string();
         fs::write(remote.path().join("plans").join(&digest), text).unwrap();
         home.fails(&["worker", "--remote", address.as_str(), "--plan", &digest, "--shard", "0"])
     };
@@ -107,4 +108,42 @@ fn a_plan_of_another_program_says_what_differs() {
     assert!(words.contains("outside of its workspace"), "{words}");
     let missing = home.fails(&["worker", "--remote", address.as_str(), "--plan", &"0".repeat(64), "--shard", "0"]);
     assert!(missing.contains("is not in the shared cache"), "{missing}");
+}
+
+#[test]
+fn a_training_by_a_worker_is_that_of_this_process_and_everybody_has_it() {
+    let test = "a_training_by_a_worker_is_that_of_this_process_and_everybody_has_it";
+    if !has_trainer(test) {
+        return;
+    }
+    let remote = tempfile::tempdir().unwrap();
+    let alone = Home::with_cats(&format!("{SMALL}{TRAIN}"), 12);
+    let by_workers = pipeline(remote.path(), TWO).replace("[cache]", &format!("{TRAIN}\n[cache]"));
+    let home = Home::with_cats(&by_workers, 12);
+    let third = Home::with_cats(&by_workers.replace("\"processes\"", "\"local\""), 12);
+    assert_eq!(counts(&alone.run(&[])), counts(&home.run(&[])));
+    assert_eq!(sum(&third.run(&[]), "stage", "computed"), 0);
+    assert_eq!(trained(&alone), trained(&home));
+    assert_eq!(trained(&alone), trained(&third));
+    // What it came to is in the record of whoever has it, and a generator is a generator.
+    for home in [&home, &third] {
+        let run = home.lines(&["runs", "--json"]).remove(0);
+        assert_eq!(run["metrics"]["7.Train"]["epoch"], 2, "{run}");
+        assert!(run["metrics"]["7.Train"]["best"]["kid"].is_number(), "{run}");
+    }
+    home.ok(&["generate", "--count", "2", "--out", "made"]);
+    // Trained again it is another training, which others do as well.
+    let lines: Vec<Value> = home.ok(&["train", "--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(sum(&lines, "stage", "computed"), 1, "{lines:?}");
+}
+
+/// The weights of a workspace's newest training, by file.
+fn trained(home: &Home) -> Vec<(String, Digest)> {
+    let files = walkdir::WalkDir::new(home.path("runs")).into_iter().map(Result::unwrap);
+    let files = files.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "safetensors"));
+    let mut found: Vec<_> =
+        files.map(|entry| (entry.file_name().to_string_lossy().into_owned(), Digest::of_file(entry.path()).unwrap())).collect();
+    assert!(!found.is_empty());
+    found.sort();
+    found
 }

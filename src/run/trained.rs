@@ -1,0 +1,178 @@
+//! A training's folder in the shared cache: whole when it is finished, and now and then while it goes on.
+//!
+//! A training is an action like any other, but what it made is a folder, and half of it is worth something, too. So its folder is put
+//! there as a list of files: under a key of its own when it is done, and under a first, second, third key on the way. Whoever takes the
+//! training up goes on from the last of these. Nothing is ever replaced, and files that did not change are not sent again.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use catgen_api::{Digest, Item, Manifest, Photo};
+
+use super::bring;
+use crate::{
+    Error, Project,
+    cache::actions::Outcome,
+    error::Result,
+    key::ActionKey,
+    progress::Silent,
+    shared::{Finished, Pushed, SharedCache},
+};
+
+/// The file of a training's folder that says what became of it, for the record of the run that asked for it.
+pub(super) const RESULT: &str = "result.json";
+
+/// A training as others may know it.
+pub(super) struct Trained<'a> {
+    project: &'a Project,
+    shared: &'a SharedCache,
+    key: ActionKey,
+}
+
+impl<'a> Trained<'a> {
+    /// The training with that key. One that is to be done again, though it was done before, is another: `again` tells them apart.
+    pub(super) fn new(project: &'a Project, shared: &'a SharedCache, key: &ActionKey, again: Option<&str>) -> Self {
+        let key = again.map_or(*key, |again| derived(key, again));
+        Self { project, shared, key }
+    }
+
+    /// Whether it is done.
+    ///
+    /// # Errors
+    /// The shared cache's.
+    pub(super) fn is_done(&self) -> Result<bool> {
+        Ok(self.shared.outcome(&derived(&self.key, "done"))?.is_some())
+    }
+
+    /// Puts the folder of a finished training there.
+    ///
+    /// # Errors
+    /// The shared cache's, or the disk's.
+    pub(super) fn put(&self, folder: &Path) -> Result<Pushed> {
+        self.put_as(folder, "done")
+    }
+
+    /// Puts the folder as it is now there, as the part after those that are.
+    ///
+    /// # Errors
+    /// The shared cache's, or the disk's.
+    pub(super) fn put_part(&self, folder: &Path) -> Result<Pushed> {
+        let parts = self.parts()?;
+        self.put_as(folder, &part(parts + 1))
+    }
+
+    /// How many parts are there.
+    ///
+    /// # Errors
+    /// The shared cache's.
+    pub(super) fn parts(&self) -> Result<usize> {
+        let mut count = 0;
+        while self.shared.outcome(&derived(&self.key, &part(count + 1)))?.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Brings a finished training into a folder; answers whether all of it is there.
+    ///
+    /// # Errors
+    /// The shared cache's, or the disk's.
+    pub(super) fn bring(&self, folder: &Path) -> Result<bool> {
+        self.bring_as(folder, "done")
+    }
+
+    /// Brings the last part of which everything is there into a folder; answers its number.
+    ///
+    /// # Errors
+    /// The shared cache's, or the disk's.
+    pub(super) fn bring_part(&self, folder: &Path) -> Result<Option<usize>> {
+        for number in (1..=self.parts()?).rev() {
+            if self.bring_as(folder, &part(number))? {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    fn put_as(&self, folder: &Path, word: &str) -> Result<Pushed> {
+        let store = &self.project.store;
+        let nobody = Arc::new(Photo { path: String::new(), digest: Digest::of(b""), size: [0, 0] });
+        let mut items = Vec::new();
+        for (name, path) in files(folder) {
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
+                // The trainer took it away in the meantime: an older checkpoint.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::io("read", path)(error)),
+            };
+            let (digest, size) = (store.cas.put(&bytes)?, bytes.len() as u64);
+            items.push(Item {
+                name,
+                digest,
+                width: 0,
+                height: 0,
+                bytes: size,
+                photo: Arc::clone(&nobody),
+                input: nobody.digest,
+                facts: Default::default(),
+            });
+        }
+        let (bytes, id) = Manifest::new(items, Vec::new()).encode();
+        store.put_manifest_bytes(&id.file, &bytes)?;
+        let (key, outcome) = (derived(&self.key, word), Outcome::Packed { manifest: id.file });
+        self.shared.push(vec![Finished { key, outcome, micros: 0 }], store)
+    }
+
+    fn bring_as(&self, folder: &Path, word: &str) -> Result<bool> {
+        let Some((Outcome::Packed { manifest }, _)) = self.shared.outcome(&derived(&self.key, word))? else { return Ok(false) };
+        let store = &self.project.store;
+        let Some(size) = self.shared.size_of(&manifest)? else { return Ok(false) };
+        if !bring::fetch(self.project, self.shared, &[(manifest, size)], &[], &Silent)?.is_empty() {
+            return Ok(false);
+        }
+        let Ok(list) = Manifest::from_bytes(&store.cas.read(&manifest)?) else { return Ok(false) };
+        let missing = list.items.iter().filter(|item| !store.cas.has(&item.digest, item.bytes));
+        let missing: Vec<(Digest, u64)> = missing.map(|item| (item.digest, item.bytes)).collect();
+        if !bring::fetch(self.project, self.shared, &missing, &[], &Silent)?.is_empty() {
+            return Ok(false);
+        }
+        for item in &list.items {
+            // A name that leads elsewhere is nobody's training.
+            if !Path::new(&item.name).components().all(|part| matches!(part, std::path::Component::Normal(_))) {
+                return Ok(false);
+            }
+            let path = folder.join(&item.name);
+            if Digest::of_file(&path).is_ok_and(|there| there == item.digest) {
+                continue;
+            }
+            crate::cache::write_whole(&path, &store.cas.read(&item.digest)?)?;
+        }
+        Ok(true)
+    }
+}
+
+fn part(number: usize) -> String {
+    format!("part {number}")
+}
+
+/// Another action, told from this one by a word.
+fn derived(key: &ActionKey, word: &str) -> ActionKey {
+    let mut hasher = blake3::Hasher::new_derive_key("catgen-pipe training in a shared cache v1");
+    hasher.update(key.as_bytes());
+    hasher.update(word.as_bytes());
+    ActionKey::from_bytes(*hasher.finalize().as_bytes())
+}
+
+/// The files of a folder, with their paths in it; but for half-written ones.
+fn files(folder: &Path) -> Vec<(String, PathBuf)> {
+    let named = |entry: walkdir::DirEntry| {
+        let name = entry.path().strip_prefix(folder).ok()?.to_str()?.replace(std::path::MAIN_SEPARATOR, "/");
+        Some((name, entry.into_path()))
+    };
+    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(std::result::Result::ok);
+    let is_whole = |entry: &walkdir::DirEntry| entry.file_type().is_file() && !entry.file_name().to_string_lossy().starts_with('.');
+    files.filter(is_whole).filter_map(named).collect()
+}
