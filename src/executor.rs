@@ -6,7 +6,7 @@
 mod processes;
 mod slurm;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use catgen_api::Digest;
 pub(crate) use processes::Processes;
@@ -86,6 +86,11 @@ pub(crate) trait Executor {
 
     /// Asks for a job.
     fn poll(&self, job: &Job) -> State;
+
+    /// How long to wait before work of a job that is over is handed in again.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Ends a job. One that is over is ended.
     ///

@@ -8,6 +8,7 @@ use std::{
     fs,
     path::PathBuf,
     process::{Command, Output},
+    time::Duration,
 };
 
 use super::{Executor, Job, State, Work};
@@ -98,6 +99,12 @@ impl Executor for Slurm {
             return if said.contains("Invalid job id") { State::Over } else { State::Unknown };
         }
         alive(&String::from_utf8_lossy(&output.stdout), &job.name)
+    }
+
+    /// A controller that lost its memory uses numbers again, and takes a node that still knows one out of use: until then the jobs that
+    /// it forgot should have ended.
+    fn pause(&self) -> Duration {
+        Duration::from_secs(20)
     }
 
     fn cancel(&self, job: &Job) -> Result<()> {

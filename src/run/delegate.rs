@@ -94,6 +94,7 @@ pub(super) fn delegate_in(run: &Run<'_>, stages: &[usize], items: &[(usize, &Ite
         }
         let again = format!("{}: job {} is over and {missing} of {of} pictures are missing; trying again", names.join(", "), current.id);
         run.progress.report(Report::Warning(again));
+        waiting.sleep(executor.pause())?;
     }
 }
 

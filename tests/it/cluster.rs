@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -86,10 +86,10 @@ impl Slow {
     }
 
     /// A `run` in the background.
-    fn start(&self, cluster: &Cluster) -> Child {
+    fn start(&self, cluster: &Cluster) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_catgen-pipe"));
         let command = command.args(["run", "--json"]).current_dir(self.home.folder.path()).env("SLURM_CONF", cluster.conf());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        Running(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
     }
 
     /// How often each picture was worked on.
@@ -104,14 +104,38 @@ impl Slow {
     }
 
     /// Waits for a run and looks whether all is there, and nothing was worked on more often than that.
-    fn check(&self, run: Child, at_most: usize) {
-        let output = run.wait_with_output().unwrap();
+    fn check(&self, run: Running, at_most: usize) {
+        let output = run.output();
         let words = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{words}");
         assert_eq!(fs::read_dir(self.home.path("data/1.Slow")).unwrap().count(), 24, "{words}");
         let worked = self.worked();
         assert!(worked.len() == 24 && worked.values().all(|count| *count <= at_most), "{worked:?}\n{words}");
         assert_eq!(self.home.computed(&["--set", "executor.kind=local"]), [0, 0]);
+    }
+}
+
+/// A process that ends with its test.
+struct Running(Option<Child>);
+
+impl Running {
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+
+    /// Waits for it.
+    fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -139,12 +163,21 @@ fn a_controller_that_dies_after_the_work_was_handed_in_is_survived() {
     let test = "losing the controller";
     let Some(mut cluster) = Cluster::start(test, 2, 1).filter(|_| has_python(test)) else { return };
     let slow = Slow::new();
-    let run = slow.start(&cluster);
+    let mut run = slow.start(&cluster);
     wait_until("a job is handed in", || slow.home.path(".catgen/jobs/jobs.json").is_file());
     std::thread::sleep(Duration::from_secs(2));
     cluster.kill_controller();
     std::thread::sleep(Duration::from_secs(3));
     cluster.start_controller();
+    // It uses numbers again that its nodes still know, and takes such a node out of use until somebody says that all is well.
+    while run.child().try_wait().unwrap().is_none() {
+        for node in ["n1", "n2"] {
+            if cluster.ask("sinfo", &["-h", "-n", node, "-o", "%T"]).contains("drain") {
+                cluster.ask("scontrol", &["update", &format!("nodename={node}"), "state=resume"]);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
     slow.check(run, 2);
 }
 
@@ -157,8 +190,8 @@ fn a_run_that_is_killed_finds_its_job_again() {
     wait_until("work begins", || slow.worked().len() >= 2);
     let status = cluster.on(&mut slow.home.command(&["status"])).output().unwrap();
     assert!(String::from_utf8_lossy(&status.stderr).contains("job "), "{status:?}");
-    run.kill().unwrap();
-    run.wait().unwrap();
+    run.child().kill().unwrap();
+    drop(run);
     slow.check(slow.start(&cluster), 1);
     assert_eq!(
         cluster.ask("squeue", &["-h", "--states=all", "--array", "-o", "%A"]).lines().collect::<std::collections::HashSet<_>>().len(),
@@ -171,11 +204,11 @@ fn ctrl_c_leaves_the_job_and_says_how_to_end_it() {
     let test = "Ctrl-C while a cluster works";
     let Some(cluster) = Cluster::start(test, 1, 1).filter(|_| has_python(test)) else { return };
     let slow = Slow::new();
-    let run = slow.start(&cluster);
+    let mut run = slow.start(&cluster);
     wait_until("work begins", || !slow.worked().is_empty());
-    let pid = rustix::process::Pid::from_raw(run.id().cast_signed()).unwrap();
+    let pid = rustix::process::Pid::from_raw(run.child().id().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let output = run.wait_with_output().unwrap();
+    let output = run.output();
     let words = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{words}");
     assert!(words.contains("goes on: `catgen-pipe run` waits for it again, `scancel --name=catgen-"), "{words}");
