@@ -66,7 +66,7 @@ impl Order {
         shards: usize,
         again: Option<&str>,
     ) -> Result<(Self, Digest)> {
-        let bucket = shared.bucket();
+        let bucket = shared.bucket()?;
         let put = |bytes: Vec<u8>| -> Result<Digest> {
             let digest = Digest::of(&bytes);
             bucket.create(&name(&digest), bytes)?;
@@ -185,7 +185,7 @@ fn name(digest: &Digest) -> String {
 }
 
 fn object(shared: &SharedCache, digest: &Digest) -> Result<Vec<u8>> {
-    let bytes = shared.bucket().get(&name(digest))?.filter(|bytes| Digest::of(bytes) == *digest);
+    let bytes = shared.bucket()?.get(&name(digest))?.filter(|bytes| Digest::of(bytes) == *digest);
     bytes.ok_or_else(|| Error::Usage {
         what: format!("the plan {} is not in the shared cache {}, or not whole", digest.short(), shared.address()),
         hint: "run again: it is written anew".to_owned(),

@@ -91,8 +91,7 @@ impl Project {
         let nodes = nodes.collect();
         let store = Store::open(&workspace)?;
         let states = States::load(&store.path("stages.json"));
-        // Who only looks is not in the way of a network drive that is away.
-        let shared = pipeline.cache.remote.as_deref().and_then(|address| SharedCache::open(address, &store.path("shared")).ok());
+        let shared = pipeline.cache.remote.as_deref().map(|address| SharedCache::remembered(address, &store.path("shared")));
         let actions = OnceLock::new();
         Ok(Self { workspace, pipeline, pipeline_text, overrides, nodes, tools, store, shared, states, actions, may_write: false })
     }
@@ -115,9 +114,7 @@ impl Project {
     /// A shared cache that cannot be where the pipeline says.
     pub(crate) fn ask_shared(&mut self) -> Result<()> {
         if let Some(address) = &self.pipeline.cache.remote {
-            let mut shared = SharedCache::open(address, &self.store.path("shared"))?;
-            shared.go_online();
-            self.shared = Some(shared);
+            self.shared = Some(SharedCache::open(address, &self.store.path("shared"))?);
         }
         Ok(())
     }

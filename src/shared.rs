@@ -48,11 +48,11 @@ const AT_ONCE: usize = 8;
 /// A shared cache at one address.
 #[derive(Debug)]
 pub struct SharedCache {
-    bucket: Bucket,
+    /// None for somebody who asks nobody.
+    bucket: Option<Bucket>,
+    address: String,
     /// Index objects that were read before.
     mirror: PathBuf,
-    /// Whether the bucket is asked, or only the mirror.
-    online: bool,
     /// Whether it turned out to be out of reach: then everything goes on as if nothing were in it.
     lost: AtomicBool,
     /// Held by the one who asks what is new: the others wait and find it.
@@ -90,33 +90,38 @@ pub struct Stats {
 }
 
 impl SharedCache {
-    /// The shared cache at `address`, with what is known of it kept below `folder`. Asks nothing yet.
+    /// The shared cache at `address`, with what is known of it kept below `folder`. It is asked when something is looked up for the first
+    /// time.
     ///
     /// # Errors
     /// An address that is none, or a shared folder that is not there.
     pub fn open(address: &str, folder: &Path) -> Result<Self> {
-        let bucket = Bucket::open(address)?;
-        let mirror = folder.join(Digest::of(bucket.address().as_bytes()).short());
-        Ok(Self { bucket, mirror, online: false, lost: AtomicBool::new(false), asking: Mutex::default(), known: RwLock::default() })
+        Ok(Self { bucket: Some(Bucket::open(address)?), ..Self::remembered(address, folder) })
     }
 
-    /// From here on the bucket itself is asked, when something is looked up for the first time.
-    pub fn go_online(&mut self) {
-        self.online = true;
+    /// What is known of the shared cache at `address` since somebody last asked it. Asks nobody.
+    pub fn remembered(address: &str, folder: &Path) -> Self {
+        let address = address.trim_end_matches('/').to_owned();
+        let mirror = folder.join(Digest::of(address.as_bytes()).short());
+        Self { bucket: None, address, mirror, lost: AtomicBool::new(false), asking: Mutex::default(), known: RwLock::default() }
     }
 
     /// As people know it.
     pub fn address(&self) -> &str {
-        self.bucket.address()
+        &self.address
     }
 
     /// Requests made so far.
     pub fn requests(&self) -> Requests {
-        self.bucket.requests()
+        self.bucket.as_ref().map_or_else(Requests::default, Bucket::requests)
     }
 
-    pub(crate) fn bucket(&self) -> &Bucket {
-        &self.bucket
+    pub(crate) fn bucket(&self) -> Result<&Bucket> {
+        self.bucket.as_ref().ok_or_else(|| Error::Shared {
+            what: format!("the shared cache {} is not asked by this command", self.address),
+            hint: String::new(),
+            is_away: true,
+        })
     }
 
     /// What became of an action that somebody finished, and the microseconds that it took there.
@@ -175,11 +180,11 @@ impl SharedCache {
 
     fn ask(&self) -> Result<usize> {
         self.read_mirror(&mut self.write());
-        let listed: BTreeSet<Digest> = self.bucket.list("index")?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect();
+        let listed: BTreeSet<Digest> = self.bucket()?.list("index")?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect();
         let known = self.lock().objects.clone();
         let news: Vec<Digest> = listed.difference(&known).copied().collect();
         let got = in_parallel(&news, |digest| {
-            let bytes = self.bucket.get(&format!("index/{digest}"))?;
+            let bytes = self.bucket()?.get(&format!("index/{digest}"))?;
             Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest).map(|bytes| (*digest, bytes)))
         })?;
         let mut new = 0;
@@ -227,11 +232,11 @@ impl SharedCache {
     /// What is known, looked up first if nobody did yet.
     fn read(&self) -> Result<RwLockReadGuard<'_, Known>> {
         let known = self.lock();
-        if known.is_read && (known.is_asked || !self.online || self.is_lost()) {
+        if known.is_read && (known.is_asked || self.bucket.is_none() || self.is_lost()) {
             return Ok(known);
         }
         drop(known);
-        if !self.online {
+        if self.bucket.is_none() {
             self.read_mirror(&mut self.write());
             return Ok(self.lock());
         }

@@ -55,8 +55,7 @@ pub struct Worked {
 /// # Errors
 /// Whatever keeps a stage from working here; what was computed before is told of all the same.
 pub fn work(asked: &Asked, folder: &Path, kinds: &[Entry], tools: Tools, progress: &dyn Progress) -> Result<Worked> {
-    let mut shared = SharedCache::open(&asked.remote, &folder.join(".catgen/shared"))?;
-    shared.go_online();
+    let shared = SharedCache::open(&asked.remote, &folder.join(".catgen/shared"))?;
     let order = Order::read(&shared, &asked.order)?;
     order.unpack(&shared, folder)?;
     let wrong = |what: String| Error::Usage { what, hint: String::new() };

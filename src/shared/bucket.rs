@@ -132,11 +132,6 @@ impl Bucket {
         Self { store, root, address: address.trim_end_matches('/').to_owned(), runtime: OnceLock::new(), asked: Asked::default() }
     }
 
-    /// As people know it.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
     /// How often it was asked so far.
     pub(crate) fn requests(&self) -> Requests {
         let Asked { list, get, put } = &self.asked;

@@ -121,7 +121,7 @@ impl SharedCache {
     /// Fetches small blobs of one pack; answers those that are not what they should be, or nothing if the pack is not there.
     fn fetch_pack(&self, Wanted { pack, blobs }: &Wanted, cas: &Cas) -> Result<Option<Vec<Bad>>> {
         let ranges: Vec<_> = blobs.iter().map(|(_, place)| range(place)).collect();
-        let Some(parts) = self.bucket.get_ranges(&name(pack), &ranges)? else { return Ok(None) };
+        let Some(parts) = self.bucket()?.get_ranges(&name(pack), &ranges)? else { return Ok(None) };
         let mut bad = Vec::new();
         for ((blob, place), part) in blobs.iter().zip(parts) {
             if Digest::of(&part) == *blob {
@@ -138,7 +138,7 @@ impl SharedCache {
         let path = scratch.join(blob.to_string());
         let mut file = File::create(&path).map_err(Error::io("create", &path))?;
         for (pack, place) in places {
-            let Some(parts) = self.bucket.get_ranges(&name(pack), &[range(place)])? else { return Ok(false) };
+            let Some(parts) = self.bucket()?.get_ranges(&name(pack), &[range(place)])? else { return Ok(false) };
             parts.iter().try_for_each(|part| file.write_all(part)).map_err(Error::io("write", &path))?;
         }
         drop(file);

@@ -132,7 +132,7 @@ impl SharedCache {
             let pack = Digest::of(&bytes);
             // Of the same bytes the same pack: where one is already, it is this one.
             if !pieces.is_empty() {
-                self.bucket.create(&fetch::name(&pack), bytes)?;
+                self.bucket()?.create(&fetch::name(&pack), bytes)?;
             }
             Ok((pack, pieces))
         })?;
@@ -145,7 +145,7 @@ impl SharedCache {
         }
         let bytes = index.into_bytes();
         let digest = Digest::of(&bytes);
-        self.bucket.create(&format!("index/{digest}"), bytes.clone())?;
+        self.bucket()?.create(&format!("index/{digest}"), bytes.clone())?;
         self.keep(&digest, &bytes)?;
         self.add(&mut self.write(), digest, &bytes);
         pushed.actions += batch.actions.len();

@@ -15,8 +15,7 @@ fn home(remote: &Path) -> Home {
     let store = Store::open(&Workspace::open(folder.path()).unwrap()).unwrap();
     store.prepare().unwrap();
     let address = url::Url::from_directory_path(remote).unwrap();
-    let mut shared = SharedCache::open(address.as_str(), &store.path("shared")).unwrap();
-    shared.go_online();
+    let shared = SharedCache::open(address.as_str(), &store.path("shared")).unwrap();
     Home { _folder: folder, store, shared }
 }
 
@@ -134,7 +133,7 @@ fn what_is_known_is_kept_for_those_who_ask_nobody() {
     let (one, other) = (home(remote.path()), home(remote.path()));
     one.shared.push(vec![one.finished(1, &[b"picture"])], &one.store).unwrap();
     let key = ActionKey::from_bytes([1; 32]);
-    let offline = || SharedCache::open(other.shared.address(), &other.store.path("shared")).unwrap();
+    let offline = || SharedCache::remembered(other.shared.address(), &other.store.path("shared"));
     assert_eq!(offline().outcome(&key).unwrap(), None);
     other.shared.refresh().unwrap();
     let offline = offline();
