@@ -40,11 +40,12 @@ impl Work {
         format!("catgen-{}-{}", self.order.short(), self.attempt)
     }
 
-    /// The command line of the worker of one shard, after the program's name.
-    pub(crate) fn arguments(&self, shard: &str, settings: &ExecutorSettings) -> Vec<String> {
-        let publish = settings.publish_every.to_string();
-        let words = ["worker", "--remote", &self.remote, "--plan", &self.order.to_string(), "--shard", shard, "--publish-every", &publish];
-        words.iter().map(|word| (*word).to_owned()).collect()
+    /// The command line of the worker of one shard with so many threads, after the program's name.
+    pub(crate) fn arguments(&self, shard: &str, jobs: &str, settings: &ExecutorSettings) -> Vec<String> {
+        let (order, publish) = (self.order.to_string(), settings.publish_every.to_string());
+        let options = [("remote", self.remote.as_str()), ("plan", &order), ("shard", shard), ("jobs", jobs), ("publish-every", &publish)];
+        let words = options.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
+        std::iter::once("worker".to_owned()).chain(words).collect()
     }
 }
 

@@ -202,7 +202,13 @@ fn named_files(project: &Project, stage: usize) -> Vec<(String, PathBuf)> {
         let is_below = !word.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)));
         is_below.then(|| root.join(path))
     };
-    let files = words.iter().filter_map(below).flat_map(|path| walkdir::WalkDir::new(path).into_iter().filter_map(std::result::Result::ok));
+    // A word may be the name of a folder by chance, and these are large.
+    let is_small = |path: &PathBuf| !path.is_dir() || ["data", "runs", ".catgen"].iter().all(|name| !path.starts_with(root.join(name)));
+    let files = words
+        .iter()
+        .filter_map(below)
+        .filter(is_small)
+        .flat_map(|path| walkdir::WalkDir::new(path).into_iter().filter_map(std::result::Result::ok));
     let named = |entry: walkdir::DirEntry| {
         let name = entry.path().strip_prefix(root).ok()?.to_str()?.replace(std::path::MAIN_SEPARATOR, "/");
         Some((name, entry.into_path()))

@@ -69,7 +69,8 @@ pub(super) fn stages(project: &Project, words: &[String]) -> Result<Vec<usize>> 
     Ok(found.into_iter().flatten().collect())
 }
 
-fn threads(jobs: Option<usize>) -> Result<()> {
+/// Limits the threads of this process.
+pub(super) fn threads(jobs: Option<usize>) -> Result<()> {
     let Some(jobs) = jobs else { return Ok(()) };
     if jobs == 0 {
         return Err(super::usage("--jobs 0 would do nothing: give at least 1".to_owned()));

@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// Which of its shards, counted from 0
     #[arg(long, value_name = "N")]
     shard: usize,
+    /// Pictures worked on at once; all cores if left out
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
     /// Put what was computed into the shared cache after so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     publish_every: u64,
@@ -40,6 +43,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let parent = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
     // Taken away when the work is done. What a killed worker leaves is the scheduler's to clear, as of any job.
     let folder = tempfile::Builder::new().prefix("catgen-worker-").tempdir_in(&parent).map_err(Error::io("create a folder in", &parent))?;
+    super::run::threads(args.jobs)?;
     super::stop_on_ctrl_c();
     let asked = shard::Asked {
         remote: args.remote.clone(),

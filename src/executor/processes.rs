@@ -34,10 +34,12 @@ impl Executor for Processes {
         fs::create_dir_all(&self.folder).map_err(Error::io("create", &self.folder))?;
         let program = std::env::current_exe().map_err(Error::io("find", "catgen-pipe"))?;
         let log = self.folder.join(format!("{}.log", work.name()));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = (cores / work.shards.len().max(1)).max(1).to_string();
         let start = |shard: &usize| -> Result<Child> {
             let words = || OpenOptions::new().create(true).append(true).open(&log).map_err(Error::io("write", &log));
             let mut command = Command::new(&program);
-            command.args(work.arguments(&shard.to_string(), &self.settings)).stdin(Stdio::null()).stdout(words()?).stderr(words()?);
+            command.args(work.arguments(&shard.to_string(), &jobs, &self.settings)).stdin(Stdio::null()).stdout(words()?).stderr(words()?);
             command.spawn().map_err(Error::io("start", &program))
         };
         let children = work.shards.iter().map(start).collect::<Result<Vec<_>>>()?;

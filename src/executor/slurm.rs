@@ -32,10 +32,12 @@ impl Slurm {
     /// What each element of the array runs. Slurm tells the shell, and the shell its child, which then ends by itself.
     fn script(&self, work: &Work) -> Result<String> {
         let program = std::env::current_exe().map_err(Error::io("find", "catgen-pipe"))?;
-        let words: Vec<String> = work.arguments("$SLURM_ARRAY_TASK_ID", &self.settings).iter().map(|word| quoted(word)).collect();
+        let words: Vec<String> = work.arguments(SHARD, CPUS, &self.settings).iter().map(|word| quoted(word)).collect();
         let program = quoted(&program.to_string_lossy());
         Ok(format!(
             "#!/bin/bash\n\
+             # Not more threads than this job was given, whatever else the node has.\n\
+             export OMP_NUM_THREADS=\"${{OMP_NUM_THREADS:-${{SLURM_CPUS_ON_NODE:-1}}}}\"\n\
              {program} {} &\n\
              worker=$!\n\
              trap 'kill -TERM \"$worker\"' USR1 TERM\n\
@@ -156,9 +158,13 @@ fn ranges(numbers: &[usize]) -> String {
     words.collect::<Vec<_>>().join(",")
 }
 
-/// A word as the shell takes it: whole, but for our own variable.
+/// What Slurm tells each element of an array: its number, and how many processors it was given.
+const SHARD: &str = "${SLURM_ARRAY_TASK_ID}";
+const CPUS: &str = "${SLURM_CPUS_ON_NODE:-1}";
+
+/// A word as the shell takes it: whole, but for our own variables.
 fn quoted(word: &str) -> String {
-    if word == "$SLURM_ARRAY_TASK_ID" { format!("\"{word}\"") } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if [SHARD, CPUS].contains(&word) { format!("\"{word}\"") } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]
@@ -202,6 +208,6 @@ mod tests {
     #[test]
     fn words_reach_the_program_whole() {
         assert_eq!(quoted("it's $HOME"), "'it'\\''s $HOME'");
-        assert_eq!(quoted("$SLURM_ARRAY_TASK_ID"), "\"$SLURM_ARRAY_TASK_ID\"");
+        assert_eq!(quoted(SHARD), "\"${SLURM_ARRAY_TASK_ID}\"");
     }
 }
