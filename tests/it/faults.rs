@@ -291,7 +291,7 @@ fn a_time_budget_ends_a_training_with_a_checkpoint_that_a_plain_run_goes_on_from
     // `train` knows the flag too, and begins another training.
     assert_eq!(home.output(&["train", "--time-budget", "0.0000005"]).status.code(), Some(130));
     assert_eq!(home.lines(&["runs", "--json"])[1]["status"], "stopped");
-    for budget in ["0", "-1", "soon"] {
+    for budget in ["0", "inf", "soon"] {
         let words = home.fails(&["run", "--time-budget", budget]);
         assert!(words.starts_with("exit 2\n") && words.contains("--time-budget"), "{words}");
     }

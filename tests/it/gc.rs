@@ -153,14 +153,15 @@ fn the_folder_of_a_renamed_stage_is_mentioned_until_it_is_deleted() {
             "note: no stage is called {stage} any more; data/{stage} stays until you delete that folder, and `catgen-pipe gc` then frees its room"
         )]
     };
-    assert_eq!([notes("run"), notes("status")], [vec![], vec![]]);
+    let nothing = || [notes("run"), notes("status")].concat().is_empty();
+    assert!(nothing());
     fs::write(home.path("pipeline.toml"), pipeline.replace("small", "tiny/64px")).unwrap();
     assert_eq!([notes("plan"), notes("run"), notes("run"), notes("status")], [said("small"), said("small"), said("small"), said("small")]);
     fs::remove_dir_all(home.path("data/small")).unwrap();
-    assert_eq!([notes("run"), notes("status")], [vec![], vec![]]);
+    assert!(nothing());
     // Deleting the folder of a stage of old that holds one of today would be no help.
     fs::write(home.path("pipeline.toml"), pipeline.replace("small", "tiny/64px/large")).unwrap();
-    assert_eq!([notes("run"), notes("status")], [vec![], vec![]]);
+    assert!(nothing());
 }
 
 #[test]

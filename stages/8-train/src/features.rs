@@ -33,6 +33,9 @@ pub const VERSION: u32 = 2;
 /// The features of NVIDIA's TorchScript of the 2015 Inception: the only ones whose Fréchet distance is called FID.
 pub const INCEPTION: &str = "inception-2015-12-05-v1";
 
+/// The features that need no file.
+pub const RANDOM: &str = "random-convolution-v1";
+
 /// Model files looked for where nothing is said, best first, in the folders of models.
 pub const KNOWN: [&str; 2] = ["inception-2015-12-05.pt", "efficientnet-lite0.onnx"];
 

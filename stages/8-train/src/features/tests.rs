@@ -54,7 +54,7 @@ fn random_features_are_the_same_everywhere_and_tell_textures_apart() {
     // A value that changes with the weights: a change of them is a change of the name.
     let sum: f32 = blobs[..960].iter().sum();
     assert!((sum - SUM).abs() < 1e-2, "{sum}");
-    assert_eq!(net.name(), "random-convolution-v1");
+    assert_eq!(net.name(), RANDOM);
 }
 
 #[test]
