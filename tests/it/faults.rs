@@ -276,7 +276,7 @@ fn a_time_budget_ends_a_training_with_a_checkpoint_that_a_plain_run_goes_on_from
     let epochs = 40;
     let pipeline = format!("{SMALL}{}", TRAIN.replace("epochs = 2", &format!("epochs = {epochs}")));
     let (home, undisturbed) = (Home::with_cats(&pipeline, 6), Home::with_cats(&pipeline, 6));
-    // 0.03 milliseconds: over after the first step, whatever the machine.
+    // 0.03 milliseconds: over before the first step, whatever the machine. The trainer's own tests stop later.
     let output = home.output(&["run", "--time-budget", "0.0000005"]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "{words}");
@@ -288,7 +288,7 @@ fn a_time_budget_ends_a_training_with_a_checkpoint_that_a_plain_run_goes_on_from
     assert_eq!(checkpoints(&training), 1);
     let lines = |training: &Path| fs::read_to_string(training.join("stats.jsonl")).map_or(0, |text| text.lines().count());
     assert!(lines(&training) < epochs);
-    // `train` knows the flag too, and begins another training.
+    // `train` knows the flag, too.
     assert_eq!(home.output(&["train", "--time-budget", "0.0000005"]).status.code(), Some(130));
     assert_eq!(home.lines(&["runs", "--json"])[1]["status"], "stopped");
     for budget in ["0", "inf", "soon"] {
