@@ -133,9 +133,10 @@ impl Evaluator {
     /// Takes up what was observed before, from the lines of `stats.jsonl`. What pictures were like in the features of another network is forgotten: a
     /// recall that "fell" from the one to the other would be an alarm.
     pub(crate) fn resume<'a>(&mut self, lines: impl IntoIterator<Item = &'a (Measures, Measured)>) {
-        let observed = lines.into_iter().map(|(measures, measured)| match self.compares_with(measured) {
-            true => observation(measures, measured),
-            false => Observation { spread: None, nearest: None, recall: None, ..observation(measures, measured) },
+        let observed = lines.into_iter().map(|(measures, measured)| {
+            let observed = observation(measures, measured);
+            let is_other = !self.compares_with(measured);
+            if is_other { Observation { spread: None, nearest: None, recall: None, ..observed } } else { observed }
         });
         self.observed = observed.collect();
     }
