@@ -108,6 +108,15 @@ pub fn pull(project: &Project, progress: &dyn Progress) -> Result<()> {
     project.actions()?.sync()
 }
 
+/// Stages that are not in the pipeline any more, renamed or taken out, whose folders below `data/` are still there. One that holds the folder of a
+/// stage of today is not among them.
+pub fn leftovers(project: &Project) -> Vec<String> {
+    let names = || project.pipeline.stages.iter().map(|stage| stage.name.as_str());
+    let is_used = |old: &str| names().any(|name| name == old || name.strip_prefix(old).is_some_and(|rest| rest.starts_with('/')));
+    let gone = project.states.iter().map(|(name, _)| name).filter(|name| !is_used(name) && project.workspace.stage_folder(name).is_dir());
+    gone.map(str::to_owned).collect()
+}
+
 struct Planner<'a> {
     project: &'a Project,
     views: Vec<Option<(View, Damage)>>,

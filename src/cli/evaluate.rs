@@ -148,13 +148,13 @@ fn show(evaluation: &Evaluation, step: Option<u64>, args: &Args, context: &Conte
         line["step"] = step.into();
         return output::json(&line);
     }
-    let Evaluation { features, pictures, variety, copied, .. } = evaluation;
+    let Evaluation { features: judged_by, pictures, variety, copied, .. } = evaluation;
     let of = match (&args.folder, step) {
         (Some(folder), _) => folder.display().to_string(),
         (None, Some(step)) => format!("the generator after {step} steps"),
         (None, None) => "the generator".to_owned(),
     };
-    output::line(format_args!("{pictures} pictures of {of}, by the features {features}"));
+    output::line(format_args!("{pictures} pictures of {of}, by the features {judged_by}"));
     let row = |name: &str, Distances { photos, kid, kid_error, frechet, precision, recall }: &Distances| {
         let error = kid_error.map_or_else(String::new, |error| format!(" ± {:.2}", 1000.0 * error));
         let kid = format!("{:.2}{error}", 1000.0 * kid);
@@ -170,6 +170,12 @@ fn show(evaluation: &Evaluation, step: Option<u64>, args: &Args, context: &Conte
         100.0 * copied.share,
         copied.ratio
     ));
+    if args.features == "auto" && judged_by == features::RANDOM {
+        say!(
+            "note: no feature network was found, so random convolutions judged, which see colours and textures and no cats; `catgen-pipe doctor` says \
+             what to put where"
+        );
+    }
     for pair in &copied.nearest {
         let photo = pair.photo.clone().unwrap_or_else(|| format!("row {} of train.npy", pair.row));
         let seed = if args.folder.is_some() { format!("picture {}", pair.picture) } else { format!("seed {}", args.seed + pair.picture) };

@@ -6,7 +6,7 @@ use super::{
     run::stages,
 };
 use crate::{
-    Result,
+    Project, Result,
     executor::{self, JobLine},
     plan::{self, PlanLine, State},
 };
@@ -63,7 +63,17 @@ fn show(context: &Context, set: &[String], until: &[String], look_ahead: usize) 
     } else if seconds > 0.0 {
         say!("about {} by what it took before", duration(seconds));
     }
+    say_leftovers(&project);
     Ok(())
+}
+
+/// A stage that was renamed or taken out leaves its folder, which nothing fills or empties any more.
+pub(super) fn say_leftovers(project: &Project) {
+    for stage in plan::leftovers(project) {
+        say!(
+            "note: no stage is called {stage} any more; data/{stage} stays until you delete that folder, and `catgen-pipe gc` then frees its room"
+        );
+    }
 }
 
 fn row(line: &PlanLine) -> Vec<String> {

@@ -55,6 +55,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
     let before = report::newest(&project);
     let ended = engine::run(&mut project, &options, &Output::new(context.json).with_progress(args.progress));
     report::after_run(&project, before, ended.is_ok());
+    if ended.is_ok() {
+        super::plan::say_leftovers(&project);
+    }
     ended.map(|_| ())
 }
 

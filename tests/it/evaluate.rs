@@ -120,6 +120,15 @@ fn a_folder_of_pictures_is_judged_without_the_trainer() {
     for part in ["20 pictures of noise, by the features random-convolution-v1", "held-out photos", "Fréchet distance", "copies: 0.0 %"] {
         assert!(words.contains(part), "{part:?} is not in {words}");
     }
+    // Where the best network found is none, that is said; who asks for random convolutions knows.
+    for (network, is_said) in [("auto", true), ("random", false)] {
+        let mut command = home.command(&["evaluate", "--folder", "noise", "--features", network]);
+        let nothing = home.path("noise");
+        let output = command.env("CATGEN_MODELS", &nothing).env("CATGEN_CACHE", &nothing).output().unwrap();
+        let words = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(words.contains("by the features random-convolution-v1"), "{words}");
+        assert_eq!(words.contains("note: no feature network was found") && words.contains("`catgen-pipe doctor`"), is_said, "{words}");
+    }
 
     for (args, said) in [
         (["--folder", "nowhere"], "exit 2\nerror: there is no nowhere"),

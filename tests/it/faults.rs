@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use crate::{
 };
 use catgen_api::{Digest, Draw};
 use catgen_pipe::{progress::Silent, run};
+use serde_json::Value;
 
 fn start(home: &Home) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_catgen-pipe"));
@@ -265,6 +266,58 @@ fn a_training_killed_in_an_epoch_goes_on_from_its_last_checkpoint() {
     assert_eq!(fs::read(home.path("a/seed-000006.png")).unwrap(), fs::read(home.path("b/seed-000006.png")).unwrap());
     home.ok(&["train", "--set", "epochs=1"]);
     assert_eq!(home.lines(&["runs", "--json"]).len(), 5);
+}
+
+#[test]
+fn a_time_budget_ends_a_training_with_a_checkpoint_that_a_plain_run_goes_on_from() {
+    if !has_trainer("a_time_budget_ends_a_training_with_a_checkpoint_that_a_plain_run_goes_on_from") {
+        return;
+    }
+    let epochs = 40;
+    let pipeline = format!("{SMALL}{}", TRAIN.replace("epochs = 2", &format!("epochs = {epochs}")));
+    let (home, undisturbed) = (Home::with_cats(&pipeline, 6), Home::with_cats(&pipeline, 6));
+    // 0.03 milliseconds: over before the first step, whatever the machine. The trainer's own tests stop later.
+    let output = home.output(&["run", "--time-budget", "0.0000005"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{words}");
+    assert!(words.contains("stopped") && words.contains("run again: it goes on from here"), "{words}");
+    let runs = home.lines(&["runs", "--json"]);
+    assert_eq!((runs.len(), &runs[0]["status"]), (1, &"stopped".into()));
+    let id = runs[0]["id"].as_str().unwrap().to_owned();
+    let training = home.path("runs").join(&id).join("7.Train");
+    assert_eq!(checkpoints(&training), 1);
+    let lines = |training: &Path| fs::read_to_string(training.join("stats.jsonl")).map_or(0, |text| text.lines().count());
+    assert!(lines(&training) < epochs);
+    // `train` knows the flag, too.
+    assert_eq!(home.output(&["train", "--time-budget", "0.0000005"]).status.code(), Some(130));
+    assert_eq!(home.lines(&["runs", "--json"])[1]["status"], "stopped");
+    for budget in ["0", "inf", "soon"] {
+        let words = home.fails(&["run", "--time-budget", budget]);
+        assert!(words.starts_with("exit 2\n") && words.contains("--time-budget"), "{words}");
+    }
+
+    let output = home.output(&["run"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && words.contains("going on from step"), "{words}");
+    let runs = home.lines(&["runs", "--json"]);
+    let done = runs.last().unwrap();
+    assert_eq!((&done["status"], &done["metrics"]["7.Train"]["epoch"]), (&"done".into(), &epochs.into()));
+    assert_eq!(home.computed(&[]).last(), Some(&0), "a finished training is not done again");
+
+    // As if its time had never been up: the same lines, the same networks.
+    undisturbed.ok(&["run"]);
+    let folder = |home: &Home, run: &Value| home.path(run["metrics"]["7.Train"]["folder"].as_str().unwrap());
+    let (went_on, whole) = (folder(&home, done), folder(&undisturbed, &undisturbed.lines(&["runs", "--json"])[0]));
+    assert_eq!(lines(&went_on), epochs);
+    assert_eq!(newest(&went_on), newest(&whole));
+    assert!(fs::read(newest(&went_on).1).unwrap() == fs::read(newest(&whole).1).unwrap(), "the networks differ");
+}
+
+/// The newest checkpoint's name and path.
+fn newest(training: &Path) -> (String, PathBuf) {
+    let files = fs::read_dir(training.join("checkpoints")).unwrap().map(|file| file.unwrap().path());
+    let path = files.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors")).max().unwrap();
+    (path.file_name().unwrap().to_string_lossy().into_owned(), path)
 }
 
 fn checkpoints(folder: &Path) -> usize {

@@ -140,6 +140,31 @@ fn a_stage_that_left_the_pipeline_goes_with_its_folder_and_not_before() {
 }
 
 #[test]
+fn the_folder_of_a_renamed_stage_is_mentioned_until_it_is_deleted() {
+    let pipeline =
+        "[[stage]]\nname = \"0.ORIGINAL\"\nuse = \"original\"\n\n[[stage]]\nname = \"small\"\nuse = \"resize\"\nfrom = \"0.ORIGINAL\"\n";
+    let home = Home::with_cats(pipeline, 2);
+    let notes = |command: &str| {
+        let words = String::from_utf8(home.output(&[command]).stderr).unwrap();
+        words.lines().filter(|line| line.contains("no stage is called")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let said = |stage: &str| {
+        vec![format!(
+            "note: no stage is called {stage} any more; data/{stage} stays until you delete that folder, and `catgen-pipe gc` then frees its room"
+        )]
+    };
+    let nothing = || [notes("run"), notes("status")].concat().is_empty();
+    assert!(nothing());
+    fs::write(home.path("pipeline.toml"), pipeline.replace("small", "tiny/64px")).unwrap();
+    assert_eq!([notes("plan"), notes("run"), notes("run"), notes("status")], [said("small"), said("small"), said("small"), said("small")]);
+    fs::remove_dir_all(home.path("data/small")).unwrap();
+    assert!(nothing());
+    // Deleting the folder of a stage of old that holds one of today would be no help.
+    fs::write(home.path("pipeline.toml"), pipeline.replace("small", "tiny/64px/large")).unwrap();
+    assert!(nothing());
+}
+
+#[test]
 fn what_a_stage_knows_of_pictures_that_it_does_not_keep_stays() {
     let bench = bench();
     bench.run(&[]);

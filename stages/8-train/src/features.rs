@@ -2,7 +2,7 @@
 //!
 //! | file | name of the features | what the network is fed with |
 //! |---|---|---|
-//! | an ONNX network, such as `efficientnet-lite0.onnx` | `efficientnet-lite0-34eb2f84-v1`: the file's name, the beginning of its BLAKE3 digest, the version of this table | bicubic to the side its input asks for (224), in 8 bits as Pillow does, (value − 127) / 128, RGB; its output `features`, else the first |
+//! | an ONNX network, such as `efficientnet-lite0.onnx` | `efficientnet-lite0-34eb2f84-v2`: the file's name, the beginning of its BLAKE3 digest, the version of this table | bicubic to the side its input asks for (224), in 8 bits as Pillow does, (value − 127) / 128, RGB; its output `features`, else the first |
 //! | NVIDIA's TorchScript of the FID Inception | `inception-2015-12-05-v1`; told by its SHA-256 | bicubic to 299, not rounded, 0 to 255, RGB (as clean-fid does); the 2,048 features before the last layer |
 //! | any other TorchScript | its name and digest, as above | as for the Inception; its first output |
 //! | none | `random-convolution-v1` | bicubic to 64, −1 to 1 |
@@ -25,11 +25,16 @@ use crate::Pictures;
 pub use onnx::OnnxFeatures;
 pub use random::RandomConvolution;
 
-/// The version of how pictures are prepared: part of the features' names.
-pub const VERSION: u32 = 1;
+/// The version of how pictures are prepared for the network in a file: part of its features' names.
+///
+/// 2: made wide first and then high, as Pillow does; in 8 bits the other order gave a KID 0.6 % off.
+pub const VERSION: u32 = 2;
 
 /// The features of NVIDIA's TorchScript of the 2015 Inception: the only ones whose Fréchet distance is called FID.
 pub const INCEPTION: &str = "inception-2015-12-05-v1";
+
+/// The features that need no file.
+pub const RANDOM: &str = "random-convolution-v1";
 
 /// Model files looked for where nothing is said, best first, in the folders of models.
 pub const KNOWN: [&str; 2] = ["inception-2015-12-05.pt", "efficientnet-lite0.onnx"];
@@ -90,12 +95,17 @@ pub fn open(file: Option<&Path>, onnxruntime: Option<&Path>) -> Result<Box<dyn E
     }
 }
 
-/// One picture as a square of that side, in planes: 3 × side × side bytes, rounded after each direction as Pillow does.
+/// One picture as a square of that side, in planes: 3 × side × side bytes, rounded after each direction, first along rows, then along columns,
+/// as Pillow does.
 ///
 /// Where it is rounded counts: EfficientNet-Lite0 finds blurred faces 8 % further from sharp ones if it is not.
 pub fn bytes(pictures: &Pictures, at: usize, side: usize) -> Vec<u8> {
     let side = u32::try_from(side).expect("sides are small");
-    let resized = resize(&Picture::Rgb(pictures.image(at)), side, side, Filter::Bicubic);
+    let picture = Picture::Rgb(pictures.image(at));
+    let [_, height] = picture.size();
+    // In one call the resizer takes columns first, which is quicker.
+    let wide = resize(&picture, side, height, Filter::Bicubic);
+    let resized = resize(&wide, side, side, Filter::Bicubic);
     let pixels = resized.over(Rgb([255; 3]));
     (0..3).flat_map(|channel| pixels.pixels().map(move |pixel| pixel[channel])).collect()
 }

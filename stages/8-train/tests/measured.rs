@@ -117,6 +117,44 @@ fn a_training_says_how_good_it_is_and_going_on_measures_the_same() {
 }
 
 #[test]
+fn what_another_network_measured_is_neither_the_best_nor_an_alarm() {
+    let bench = Bench::new();
+    // It learns nothing, so that no photo is ever found again.
+    let options = |epochs: usize| {
+        let often = OPTIONS.replace("\"epochs\": 4", &format!("\"epochs\": {epochs}, \"learning_rate\": 1e-9, \"checkpoint_every\": 25"));
+        often.replace("\"evaluate_every\": 2", "\"evaluate_every\": 25")
+    };
+    fs::write(bench.path("options.json"), options(75)).unwrap();
+    bench.train("out");
+    // As if these epochs had been judged by a network that found most photos again, and the first of them had been much the best.
+    let stats = bench.path("out/stats.jsonl");
+    let mut lines = bench.stats("out");
+    for line in lines.iter_mut().filter(|line| line.get("evaluation").is_some()) {
+        line["evaluation"]["features"] = "another-v1".into();
+        line["evaluation"]["variety"] = serde_json::json!({ "spread": 1.0, "nearest": 1.0 });
+        line["evaluation"]["held_out"]["recall"] = 0.9.into();
+    }
+    fs::write(&stats, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let cards = fs::read_dir(bench.path("out/checkpoints")).unwrap().map(|entry| entry.unwrap().path());
+    let card = cards.filter(|path| path.extension().is_some_and(|extension| extension == "json")).max().unwrap();
+    let mut content: Value = serde_json::from_slice(&fs::read(&card).unwrap()).unwrap();
+    content["best"] = serde_json::json!({ "step": lines[74]["step"], "score": -1.0 });
+    fs::write(&card, content.to_string()).unwrap();
+
+    fs::write(bench.path("options.json"), options(150)).unwrap();
+    let events = bench.train("out");
+    assert!(!events.iter().any(|event| matches!(event, Event::Alarm { .. })), "{events:?}");
+    assert!(bench.stats("out")[149]["evaluation"]["held_out"]["recall"].as_f64() < Some(0.02));
+    let stats = bench.stats("out");
+    let cards = fs::read_dir(bench.path("out/checkpoints")).unwrap().map(|entry| entry.unwrap().path());
+    let card = cards.filter(|path| path.extension().is_some_and(|extension| extension == "json")).max().unwrap();
+    let content: Value = serde_json::from_slice(&fs::read(card).unwrap()).unwrap();
+    let best = stats.iter().find(|line| line["step"] == content["best"]["step"]).unwrap();
+    assert_eq!(best["evaluation"]["features"], "random-convolution-v1");
+    assert_eq!(content["best"]["score"], best["evaluation"]["held_out"]["kid"]);
+}
+
+#[test]
 fn a_checkpoint_and_a_folder_are_judged_alike() {
     let bench = Bench::new();
     bench.train("out");

@@ -94,7 +94,7 @@ pub(super) fn convolved(map: &[f32], side: usize, weights: &[f32], from: usize, 
 
 impl Extractor for RandomConvolution {
     fn name(&self) -> &str {
-        "random-convolution-v1"
+        super::RANDOM
     }
 
     fn features(&self, pictures: &Pictures) -> Result<Vec<f32>, StageError> {

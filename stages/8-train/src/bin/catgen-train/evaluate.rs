@@ -130,9 +130,20 @@ impl Evaluator {
         last || epoch.is_multiple_of(self.every)
     }
 
-    /// Takes up what was observed before, from the lines of `stats.jsonl`.
-    pub(crate) fn resume(&mut self, lines: impl IntoIterator<Item = (Measures, Measured)>) {
-        self.observed = lines.into_iter().map(|(measures, measured)| observation(&measures, &measured)).collect();
+    /// Takes up what was observed before, from the lines of `stats.jsonl`. What pictures were like in the features of another network is forgotten: a
+    /// recall that "fell" from the one to the other would be an alarm.
+    pub(crate) fn resume<'a>(&mut self, lines: impl IntoIterator<Item = &'a (Measures, Measured)>) {
+        let observed = lines.into_iter().map(|(measures, measured)| {
+            let observed = observation(measures, measured);
+            let is_other = !self.compares_with(measured);
+            if is_other { Observation { spread: None, nearest: None, recall: None, ..observed } } else { observed }
+        });
+        self.observed = observed.collect();
+    }
+
+    /// Whether an evaluation's numbers can be compared with this one's: they are of the same features.
+    pub(crate) fn compares_with(&self, measured: &Measured) -> bool {
+        measured.evaluation.features == self.judge.features()
     }
 
     /// Judges the pictures of the generator to be used, and asks the discriminator about photos.

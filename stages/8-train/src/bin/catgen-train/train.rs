@@ -329,7 +329,13 @@ impl<'a> Session<'a> {
     fn rewind_stats(&mut self) -> io::Result<()> {
         self.folder.rewind_stats(self.step, self.plan.steps_per_epoch, self.plan.steps)?;
         if let Some(evaluator) = &mut self.evaluator {
-            evaluator.resume(self.folder.measured()?);
+            let lines = self.folder.measured()?;
+            evaluator.resume(&lines);
+            // A score in the features of another network says nothing beside those to come.
+            let is_other = |step: u64| lines.iter().any(|(measures, measured)| measures.step == step && !evaluator.compares_with(measured));
+            if let Some(best) = self.best.as_mut().filter(|best| is_other(best.step)) {
+                best.score = None;
+            }
         }
         Ok(())
     }
