@@ -192,7 +192,8 @@ impl<'p> Wave<'p> {
 
     /// What is to be looked at of what those stages put out.
     pub(super) fn tasks_of<'a>(&self, lists: &[(usize, &'a Manifest)]) -> Vec<Task<'a>> {
-        lists.iter().flat_map(|(from, manifest)| self.tasks(*from, manifest, &self.roots[from])).collect()
+        let tasks = |(from, manifest): &(usize, &'a Manifest)| self.roots.get(from).map(|readers| self.tasks(*from, manifest, readers));
+        lists.iter().filter_map(tasks).flatten().collect()
     }
 
     /// Works through a task.

@@ -216,6 +216,21 @@ fn ctrl_c_leaves_the_job_and_says_how_to_end_it() {
 }
 
 #[test]
+fn workers_that_have_to_make_room_lose_nothing() {
+    let test = "jobs at their time limit";
+    let Some(cluster) = Cluster::start(test, 2, 1).filter(|_| has_python(test)) else { return };
+    let slow = Slow::new();
+    // Nobody tells of anything before the signal.
+    let text = fs::read_to_string(slow.home.path("pipeline.toml")).unwrap().replace("publish_every = 1", "publish_every = 600");
+    fs::write(slow.home.path("pipeline.toml"), text).unwrap();
+    let run = slow.start(&cluster);
+    wait_until("both nodes work", || slow.worked().len() >= 4 && fs::read_dir(slow.log.path()).unwrap().count() >= 2);
+    let jobs = cluster.ask("squeue", &["-h", "--array", "--states=R", "-o", "%A"]);
+    jobs.lines().for_each(|job| drop(cluster.ask("scancel", &["--batch", "--signal=USR1", job.trim()])));
+    slow.check(run, 1);
+}
+
+#[test]
 fn a_job_that_the_cluster_does_not_take_says_why() {
     let test = "a job that is not taken";
     let Some(cluster) = Cluster::start(test, 1, 1).filter(|_| has_python(test)) else { return };

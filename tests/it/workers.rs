@@ -40,6 +40,37 @@ fn what_workers_compute_is_what_one_process_computes() {
 }
 
 #[test]
+fn a_shard_that_is_done_is_not_done_again() {
+    let remote = tempfile::tempdir().unwrap();
+    let home = Home::with_cats(&pipeline(remote.path(), TWO), 4);
+    home.run(&["--until", "3.Zoom_photos"]);
+    let address = url::Url::from_directory_path(remote.path()).unwrap();
+    let mut pictures = 0;
+    for (digest, order) in orders(remote.path()) {
+        for shard in 0..order["shards"].as_array().unwrap().len() {
+            let args = ["worker", "--json", "--remote", address.as_str(), "--plan", &digest, "--shard", &shard.to_string()];
+            let worked = home.lines(&args).remove(0);
+            assert_eq!((&worked["items"], worked["actions"].as_u64()), (&worked["known"], Some(0)), "{worked}");
+            pictures += worked["items"].as_u64().unwrap();
+        }
+    }
+    assert!(pictures > 0);
+    let (digest, _) = orders(remote.path()).remove(0);
+    let words = home.fails(&["worker", "--remote", address.as_str(), "--plan", &digest, "--shard", "2"]);
+    assert!(words.contains("there is no shard 2: the plan has 2, counted from 0"), "{words}");
+}
+
+/// The plans in a shared folder, by digest.
+fn orders(remote: &Path) -> Vec<(String, Value)> {
+    let files = fs::read_dir(remote.join("plans")).unwrap().map(|entry| entry.unwrap());
+    let order = |file: fs::DirEntry| {
+        let value: Value = serde_json::from_slice(&fs::read(file.path()).unwrap()).ok()?;
+        value.get("order").is_some().then(|| (file.file_name().into_string().unwrap(), value))
+    };
+    files.filter_map(order).collect()
+}
+
+#[test]
 fn decisions_and_other_files_of_the_workspace_reach_the_workers() {
     let remote = tempfile::tempdir().unwrap();
     let [alone, home] = [SMALL.to_owned(), pipeline(remote.path(), TWO)].map(|text| Home::with_cats(&text, 3));
@@ -90,8 +121,8 @@ fn a_plan_of_another_program_says_what_differs() {
     let remote = tempfile::tempdir().unwrap();
     let home = Home::with_cats(&pipeline(remote.path(), TWO), 1);
     home.run(&["--until", "1.No_duplicates"]);
-    let plans = fs::read_dir(remote.path().join("plans")).unwrap().map(|entry| entry.unwrap().path());
-    let plan = plans.map(|path| fs::read_to_string(path).unwrap_or_default()).find(|text| text.starts_with("{\"order\"")).unwrap();
+    let (digest, _) = orders(remote.path()).remove(0);
+    let plan = fs::read_to_string(remote.path().join("plans").join(digest)).unwrap();
     let address = url::Url::from_directory_path(remote.path()).unwrap();
     let worker = |text: &str| {
         let digest = Digest::of(text.as_bytes()).to_string();
