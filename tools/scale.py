@@ -11,24 +11,24 @@ from __future__ import annotations
 
 import argparse
 
-# ---- measured: docs/scale.md says how
-PHOTO = 2_500_000  # bytes of a phone photo
+# ---- measured or, where it says so, assumed: docs/scale.md
+PHOTO = 2_500_000  # bytes of a phone photo as it comes from the phone
 CUT_OUT_SECONDS = 0.42  # of a core: cut out, crop, check
 PICTURE_SECONDS = 0.00055  # of a core: augment and make small, one picture
-CUT_OUT = 600_000  # bytes of a cut-out and its crop, together
-AUGMENTED = 24_000  # bytes, at most 128 px
-SMALL = 6_100  # bytes, 64 px
-INDEX_RESULT = 250  # bytes of a result in an index object, without its pictures
-INDEX_PICTURE = 215  # bytes of a picture in an index object: in its result and in its pack
-LIST_PICTURE = 390  # bytes of a picture in a stage's list
-READ_INDEX = 1.1e-8  # seconds of a core a byte of index object, from the disk into the memory
-MEMORY_INDEX = 2.2  # bytes of memory a byte of index object
-LOOK_UP = 6e-6  # seconds of a core to ask whether a result is known
+CUT_OUT = 1_180_000  # bytes of a cut-out and its crop, together
+AUGMENTED = 22_600  # bytes, at most 128 px
+SMALL = 5_350  # bytes, 64 px
+INDEX_RESULT = 120  # bytes of a result in an index object, without its pictures
+INDEX_PICTURE = 250  # bytes of a picture in an index object: in its result and its place in a pack
+LIST_PICTURE = 400  # bytes of a picture in a stage's list
+READ_INDEX = 2.1e-8  # seconds of a core a byte of index object, from the disk into the memory
+MEMORY_INDEX = 1.85  # bytes of memory a byte of index object
+LOOK_UP = 6.7e-6  # seconds of a core to ask whether a result is known (one stat and a look into memory)
 LIST_SECONDS = 1.5e-8  # seconds of a core a byte of list, read or written
 PACK = 8 << 20
 BATCH = 64 << 20
-REQUEST = 0.03  # seconds until an object store answers, when it is not next door
-NETWORK = 1.0e9 / 8  # bytes a second of one machine's network
+REQUEST = 0.03  # assumed: seconds until an object store answers, when it is not next door
+NETWORK = 1.0e9 / 8  # assumed: bytes a second of one machine's network
 AT_ONCE = 8  # requests of one process at once
 LOOK_EVERY = 15  # seconds between two looks at the shared cache
 
@@ -82,14 +82,14 @@ def job(photos: int, nodes: int, cores: int, copies: int) -> dict:
     }
 
 
-UNITS = {"work, core-hours": lambda v: f"{v:,.0f}", "files below data/": lambda v: human(v, ""), "coordinator: looks": lambda v: f"{v:,.0f}"}
+UNITS = {"work, core-hours": lambda v: f"{v:,.1f}", "files below data/": lambda v: human(v, "").strip(), "coordinator: looks": lambda v: f"{v:,.0f}"}
 
 
 def show(value: float, name: str) -> str:
     if name in UNITS:
         return UNITS[name](value)
     if name.startswith(("puts", "gets")):
-        return human(value, "")
+        return human(value, "").strip()
     return hours(value) if name.startswith(("coordinator", "work on")) else human(value)
 
 
@@ -121,9 +121,9 @@ def main() -> None:
     for name in columns[0]:
         print(f"| {name} | " + " | ".join(show(column[name], name) for column in columns) + " |")
     print("\nWhere it breaks, and what changes then:\n")
-    for name, limit, change in LIMITS:
-        per_photo = columns[-1][name] / options.photos
-        print(f"* about {human(limit / per_photo, '')} photos, {name}: {change}")
+    at = [(limit / columns[-1][name] * options.photos, name, change) for name, limit, change in LIMITS]
+    for photos, name, change in sorted(at):
+        print(f"* about {human(photos, '').strip()} photos, {name}: {change}")
 
 
 if __name__ == "__main__":
