@@ -536,7 +536,11 @@ impl Heap {
         })?;
         let hollow: HashSet<_> = self.actions.iter().filter(|action| self.is_hollow(action)).map(|action| action.key).collect();
         if !hollow.is_empty() || self.superseded > 0 || self.damaged {
-            actions::rewrite(&store.path("actions.log"), |key| !hollow.contains(key))?;
+            match actions::rewrite(&store.path("actions.log"), |key| !hollow.contains(key)) {
+                // On a disk without a free byte. Records of what is gone are misses, and go when there is room to write the others anew.
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {}
+                rewritten => rewritten?,
+            }
         }
         if !self.forgotten.is_empty() {
             self.forgotten.iter().for_each(|name| self.states.remove(name));

@@ -24,7 +24,9 @@ use crate::{
     shared::SharedCache,
 };
 
-/// How long to wait before looking again: soon at first, so that short work is not waited for long.
+/// How long to wait before looking again: a small part of what was waited for so far, so that short work is not waited for long and long
+/// work is not asked for all the time.
+const PART: u32 = 30;
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(15)];
 
 /// Names in a message about what is missing.
@@ -175,8 +177,8 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     /// Waits until nothing is left, or until the job is over.
     fn wait(&self, left: &mut Vec<usize>, is_done: IsDone<'_>) -> Result<()> {
+        let began = Instant::now();
         let mut is_over = false;
-        let mut pause = PAUSES[0];
         loop {
             match self.shared.refresh() {
                 Ok(_) => {}
@@ -201,8 +203,7 @@ impl Waiting<'_> {
                 return Err(self.too_late(left.len()));
             }
             if !is_over {
-                self.sleep(pause)?;
-                pause = (pause * 3 / 2).min(PAUSES[1]);
+                self.sleep((began.elapsed() / PART).clamp(PAUSES[0], PAUSES[1]))?;
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    home::{Home, SMALL, shared},
+    home::{Home, SMALL, TRAIN, has_trainer, shared},
     real_photos::unzip,
     servers::{Cluster, S3, wait_until},
     shared_cache::{check_same, sum},
@@ -49,6 +49,26 @@ fn real_photos_go_through_two_nodes_as_through_this_process() {
     assert_eq!(sum(&by_one, "stage", "computed"), sum(&by_nodes, "stage", "computed"));
     assert!(sum(&by_nodes, "cache", "pulled") > 0, "nobody else did anything: {by_nodes:?}");
     check_same(&alone, &home);
+}
+
+#[test]
+fn a_training_is_one_job_on_the_node_with_a_graphics_processor() {
+    let test = "training on a cluster";
+    if !has_trainer(test) {
+        return;
+    }
+    let Some(cluster) = Cluster::start(test, 2, 1) else { return };
+    let remote = tempfile::tempdir().unwrap();
+    let with_training = |text: &str| text.replace("\n[cache]", &format!("{TRAIN}\n[cache]"));
+    let alone = Home::with_cats(&format!("{SMALL}{TRAIN}"), 12);
+    let home = Home::with_cats(&with_training(&workers::pipeline(remote.path(), &format!("{SLURM}\ngpus = 1"))), 12);
+    alone.run(&[]);
+    let output = cluster.on(&mut home.command(&["run", "--json"])).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(workers::trained(&alone), workers::trained(&home));
+    let jobs = cluster.ask("squeue", &["-h", "--states=all", "--array", "-o", "%b %N %T"]);
+    let trainings: Vec<&str> = jobs.lines().filter(|job| job.contains("gpu:1")).collect();
+    assert!(matches!(trainings[..], [only] if only.contains("n1 COMPLETED")), "{jobs}");
 }
 
 /// A stage that takes half a second a picture and writes down each.

@@ -90,6 +90,8 @@ impl Cluster {
         }
         (1..=nodes).for_each(|node| fs::create_dir_all(folder.path().join(format!("spool/n{node}"))).unwrap());
         fs::write(folder.path().join("slurm.conf"), conf(folder.path(), nodes, cpus)).unwrap();
+        // A graphics processor as Slurm sees one: a device file.
+        fs::write(folder.path().join("gres.conf"), "NodeName=n1 Name=gpu File=/dev/null\n").unwrap();
         let munged = munged(folder.path());
         let mut cluster = Self { folder, _munged: munged, controller: None, nodes: Vec::new() };
         cluster.start_controller();
@@ -218,13 +220,15 @@ fn conf(folder: &Path, nodes: usize, cpus: usize) -> String {
          ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherType=jobacct_gather/none\nMpiDefault=none\nSwitchType=switch/none\n\
          SelectType=select/cons_tres\nSelectTypeParameters=CR_Core\nSlurmdParameters=config_overrides\nAccountingStorageType=accounting_storage/none\n\
          SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,sched_min_interval=1\n\
-         SlurmdTimeout=10\nSlurmctldTimeout=10\nInactiveLimit=0\nKillWait=2\nMinJobAge=60\nReturnToService=2\nJobRequeue=1\nFirstJobId={}\n",
+         SlurmdTimeout=10\nSlurmctldTimeout=10\nInactiveLimit=0\nKillWait=2\nMinJobAge=60\nReturnToService=2\nJobRequeue=1\nGresTypes=gpu\nFirstJobId={}\n",
         ports[0],
         // Jobs are found by their number among the processes of this machine, which may have another such cluster.
         1000 * u32::from(ports[0])
     );
     for (node, port) in (1..=nodes).zip(&ports[1..]) {
-        conf += &format!("NodeName=n{node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory=1000 State=UNKNOWN\n");
+        let gpu = if node == 1 { " Gres=gpu:1" } else { "" };
+        let at = format!("NodeHostname={host} NodeAddr=127.0.0.1 Port={port}");
+        conf += &format!("NodeName=n{node} {at} CPUs={cpus} RealMemory=1000{gpu} State=UNKNOWN\n");
     }
     conf + "PartitionName=cats Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
 }

@@ -169,7 +169,7 @@ fn a_training_by_a_worker_is_that_of_this_process_and_everybody_has_it() {
 }
 
 /// The weights of a workspace's newest training, by file.
-fn trained(home: &Home) -> Vec<(String, Digest)> {
+pub(crate) fn trained(home: &Home) -> Vec<(String, Digest)> {
     let files = walkdir::WalkDir::new(home.path("runs")).into_iter().map(Result::unwrap);
     let files = files.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "safetensors"));
     let mut found: Vec<_> =
