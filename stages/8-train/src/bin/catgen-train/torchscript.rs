@@ -116,7 +116,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = saved(folder.path());
         let net = TorchScript::open(&path, Device::Cpu).unwrap();
-        assert!(net.name().starts_with("means-") && net.name().ends_with("-v1"), "{}", net.name());
+        assert!(net.name().starts_with("means-") && net.name().ends_with("-v2"), "{}", net.name());
         // 40 pictures, so two calls: of one colour each.
         let bytes: Vec<u8> = (0..40u8).flat_map(|n| [n, 100 + n, 200].map(|value| [value; 16])).flatten().collect();
         let features = net.features(&Pictures::new(4, bytes).unwrap()).unwrap();
