@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::{
     Project,
     cache::{
-        actions::Outcome,
+        actions::{Outcome, Stored},
         states::State,
         views::{Damage, View},
     },
@@ -49,20 +49,22 @@ pub fn item(project: &Project, stage: usize, item: &Item) -> Result<Asked> {
         _ => Vec::new(),
     };
     let key = node.components.key_for(&item.digest, &inputs);
-    let declared = &project.pipeline.stages[stage];
-    let input_is_kept = declared.from.is_none_or(|from| project.pipeline.stages[from].keeps);
-    let mut known = project.outcome(&key)?;
-    if let Some(Outcome::Keep(stored)) = &known
-        && declared.keeps
-    {
-        for output in stored.iter().filter(|output| !(output.same && input_is_kept)) {
-            if !project.has(&output.digest, output.bytes)? {
-                known = None;
-                break;
-            }
+    let known = project.outcome(&key)?;
+    let mut is_whole = true;
+    if let Some(Outcome::Keep(stored)) = &known {
+        for output in kept(project, stage, stored) {
+            is_whole = is_whole && project.has(&output.digest, output.bytes)?;
         }
     }
-    Ok(Asked { key, inputs, known })
+    Ok(Asked { key, inputs, known: known.filter(|_| is_whole) })
+}
+
+/// Those of an item stage's outputs whose files are its own to keep: none where it keeps none, and not its input's.
+pub(crate) fn kept<'a>(project: &Project, stage: usize, stored: &'a [Stored]) -> impl Iterator<Item = &'a Stored> {
+    let declared = &project.pipeline.stages[stage];
+    let input_is_kept = declared.from.is_none_or(|from| project.pipeline.stages[from].keeps);
+    let keeps = declared.keeps;
+    stored.iter().filter(move |output| keeps && !(output.same && input_is_kept))
 }
 
 /// Looks up a set stage's fact about the content with that digest.

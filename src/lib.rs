@@ -1,5 +1,6 @@
 //! The engine of `catgen-pipe`: from `pipeline.toml` to stage folders and runs. Start with `src/README.md`.
 
+mod below;
 pub mod cache;
 pub mod cli;
 pub mod decide;

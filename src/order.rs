@@ -1,23 +1,29 @@
 //! `Order`: what a run asks workers to compute. It is never changed once it is written.
 //!
 //! An order is one object, `plans/<hex>` of the shared cache, and leads to others there: the files of the workspace that its stages
-//! name, and for each shard the manifests of its items. It holds everything that is in the keys, so that a worker on another machine
-//! computes under the same keys, or says what differs there.
+//! name, and for each shard the manifests of its items and what is known of them. It holds everything that is in the keys, so that a
+//! worker on another machine computes under the same keys, or says what differs there; and a worker needs no index but that.
 
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use catgen_api::{Digest, Item, Manifest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Error, Project, error::Result, key::Components, shared::SharedCache};
+use crate::{
+    Error, Project, below,
+    cache::actions::Outcome,
+    error::Result,
+    key::{ActionKey, Components},
+    shared::SharedCache,
+};
 
 /// The version of the object.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a run asks workers to compute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,8 +40,42 @@ pub(crate) struct Order {
     pub(crate) stages: Vec<Part>,
     /// Files of the workspace, by path, that parameters of the stages name.
     pub(crate) files: BTreeMap<String, Digest>,
-    /// For each shard: its items by the stage that put them out, each list a manifest. A shard with nothing to do is empty.
-    pub(crate) shards: Vec<BTreeMap<String, Digest>>,
+    /// What the work is cut into.
+    pub(crate) shards: Vec<Shard>,
+}
+
+/// A part of the work, for one worker. One with nothing to do is empty.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Shard {
+    /// Its items by the stage that put them out, each list a manifest.
+    items: BTreeMap<String, Digest>,
+    /// Where these lie and what is known of them, as an index object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    known: Option<Digest>,
+}
+
+/// Work that is to be ordered.
+pub(crate) struct Asked<'a> {
+    /// The stages.
+    pub(crate) stages: &'a [usize],
+    /// The items, each with the stage that put it out.
+    pub(crate) items: &'a [(usize, &'a Item)],
+    /// What is known of each item.
+    pub(crate) told: &'a [Vec<Told>],
+    /// Into how many parts it is cut.
+    pub(crate) shards: usize,
+    /// See [`Order::again`].
+    pub(crate) again: Option<&'a str>,
+}
+
+/// An action that was finished, as a worker has to know of it.
+pub(crate) struct Told {
+    /// The action.
+    pub(crate) key: ActionKey,
+    /// What it came to.
+    pub(crate) outcome: Outcome,
+    /// The files that it made, with their sizes: those of them that a worker may need.
+    pub(crate) files: Vec<(Digest, u64)>,
 }
 
 /// One stage of an order.
@@ -58,42 +98,44 @@ impl Order {
     ///
     /// # Errors
     /// The shared cache's, or a file of the workspace that cannot be read.
-    pub(crate) fn write(
-        project: &Project,
-        shared: &SharedCache,
-        stages: &[usize],
-        items: &[(usize, &Item)],
-        shards: usize,
-        again: Option<&str>,
-    ) -> Result<(Self, Digest)> {
+    pub(crate) fn write(project: &Project, shared: &SharedCache, asked: &Asked<'_>) -> Result<(Self, Digest)> {
         let bucket = shared.bucket()?;
         let put = |bytes: Vec<u8>| -> Result<Digest> {
             let digest = Digest::of(&bytes);
             bucket.create(&name(&digest), bytes)?;
             Ok(digest)
         };
-        let mut cut: Vec<BTreeMap<usize, Vec<Item>>> = vec![BTreeMap::new(); shards];
-        for (from, item) in items {
-            cut[shard_of(&item.digest, shards)].entry(*from).or_default().push((*item).clone());
+        let mut cut: Vec<Cut<'_>> = (0..asked.shards).map(|_| Cut::default()).collect();
+        for ((from, item), told) in asked.items.iter().zip(asked.told) {
+            let shard = &mut cut[shard_of(&item.digest, asked.shards)];
+            shard.items.entry(*from).or_default().push((*item).clone());
+            shard.files.insert(item.digest, item.bytes);
+            shard.files.extend(told.iter().flat_map(|told| told.files.iter().copied()));
+            shard.actions.extend(told.iter().map(|told| (&told.key, &told.outcome)));
         }
         let name_of = |stage: usize| project.pipeline.stages[stage].name.clone();
-        let shard = |lists: BTreeMap<usize, Vec<Item>>| -> Result<BTreeMap<String, Digest>> {
-            lists.into_iter().map(|(from, items)| Ok((name_of(from), put(Manifest::new(items, Vec::new()).to_bytes())?))).collect()
+        let shard = |Cut { items, files, actions }: Cut<'_>| -> Result<Shard> {
+            if items.is_empty() {
+                return Ok(Shard::default());
+            }
+            let list = |(from, items)| Ok((name_of(from), put(Manifest::new(items, Vec::new()).to_bytes())?));
+            let known = put(shared.extract(&files.into_iter().collect::<Vec<_>>(), actions)?)?;
+            Ok(Shard { items: items.into_iter().map(list).collect::<Result<_>>()?, known: Some(known) })
         };
         let part = |stage: &usize| {
             let node = project.node(*stage)?;
             Ok(Part { name: name_of(*stage), made_with: [node.components.clone(), node.fact_components.clone()] })
         };
         let mut files = BTreeMap::new();
-        for (name, path) in stages.iter().flat_map(|stage| named_files(project, *stage)) {
+        for (name, path) in asked.stages.iter().flat_map(|stage| named_files(project, *stage)) {
             files.insert(name, put(fs::read(&path).map_err(Error::io("read", &path))?)?);
         }
         let order = Self {
             order: VERSION,
             pipeline: project.pipeline_text.clone(),
             set: project.overrides.iter().map(|change| change.text.clone()).collect(),
-            again: again.map(str::to_owned),
-            stages: stages.iter().map(part).collect::<Result<_>>()?,
+            again: asked.again.map(str::to_owned),
+            stages: asked.stages.iter().map(part).collect::<Result<_>>()?,
             files,
             shards: cut.into_iter().map(shard).collect::<Result<_>>()?,
         };
@@ -131,8 +173,7 @@ impl Order {
         write(&folder.join(crate::workspace::PIPELINE_FILE), self.pipeline.as_bytes())?;
         for (name, digest) in &self.files {
             // Whoever can write into the shared cache must not be able to write elsewhere.
-            let is_below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-            if !is_below {
+            if !below::is_below(name) {
                 return Err(Error::Usage { what: format!("the plan names a file outside of its workspace: {name}"), hint: String::new() });
             }
             write(&folder.join(name), &object(shared, digest)?)?;
@@ -140,21 +181,32 @@ impl Order {
         Ok(())
     }
 
+    fn shard(&self, shard: usize) -> Result<&Shard> {
+        self.shards.get(shard).ok_or_else(|| Error::Usage {
+            what: format!("there is no shard {shard}: the plan has {}, counted from 0", self.shards.len()),
+            hint: String::new(),
+        })
+    }
+
+    /// What is known of a shard's items, as an index object.
+    ///
+    /// # Errors
+    /// The shared cache's, or a number that is no shard's.
+    pub(crate) fn known(&self, shared: &SharedCache, shard: usize) -> Result<Vec<u8>> {
+        self.shard(shard)?.known.map_or(Ok(Vec::new()), |known| object(shared, &known))
+    }
+
     /// The items of a shard by the stage that put them out.
     ///
     /// # Errors
     /// The shared cache's, or a number that is no shard's.
     pub(crate) fn items(&self, shared: &SharedCache, shard: usize) -> Result<Vec<(String, Manifest)>> {
-        let lists = self.shards.get(shard).ok_or_else(|| Error::Usage {
-            what: format!("there is no shard {shard}: the plan has {}, counted from 0", self.shards.len()),
-            hint: String::new(),
-        })?;
         let list = |(from, digest): (&String, &Digest)| {
             let manifest = Manifest::from_bytes(&object(shared, digest)?);
             let broken = |error| Error::Usage { what: format!("a list of the plan cannot be read: {error}"), hint: String::new() };
             Ok((from.clone(), manifest.map_err(broken)?))
         };
-        lists.iter().map(list).collect()
+        self.shard(shard)?.items.iter().map(list).collect()
     }
 
     /// Whether a worker's stages are those of the order.
@@ -180,6 +232,20 @@ impl Order {
     }
 }
 
+/// What a shard is made of.
+#[derive(Default)]
+struct Cut<'a> {
+    items: BTreeMap<usize, Vec<Item>>,
+    /// By digest and by key: what becomes of the same content is told once, and always in the same order.
+    files: BTreeMap<Digest, u64>,
+    actions: BTreeMap<&'a ActionKey, &'a Outcome>,
+}
+
+/// Under this name those who work on an order tell of what they put into the shared cache: on a shard of it, or on all.
+pub(crate) fn told(order: &Digest, shard: Option<usize>) -> String {
+    shard.map_or_else(|| format!("told/{order}"), |shard| format!("told/{order}/{shard}"))
+}
+
 fn name(digest: &Digest) -> String {
     format!("plans/{digest}")
 }
@@ -197,23 +263,10 @@ fn named_files(project: &Project, stage: usize) -> Vec<(String, PathBuf)> {
     let root = project.workspace.root();
     let mut words = Vec::new();
     project.pipeline.stages[stage].params.iter().for_each(|(_, value)| texts(value, &mut words));
-    let below = |word: &String| {
-        let path = Path::new(word);
-        let is_below = !word.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)));
-        is_below.then(|| root.join(path))
-    };
     // A word may be the name of a folder by chance, and these are large.
     let is_small = |path: &PathBuf| !path.is_dir() || ["data", "runs", ".catgen"].iter().all(|name| !path.starts_with(root.join(name)));
-    let files = words
-        .iter()
-        .filter_map(below)
-        .filter(is_small)
-        .flat_map(|path| walkdir::WalkDir::new(path).into_iter().filter_map(std::result::Result::ok));
-    let named = |entry: walkdir::DirEntry| {
-        let name = entry.path().strip_prefix(root).ok()?.to_str()?.replace(std::path::MAIN_SEPARATOR, "/");
-        Some((name, entry.into_path()))
-    };
-    files.filter(|entry| entry.file_type().is_file()).filter_map(named).collect()
+    let paths = words.iter().filter(|word| below::is_below(word)).map(|word| root.join(word)).filter(is_small);
+    paths.flat_map(|path| below::files(root, &path)).collect()
 }
 
 fn texts(value: &Value, words: &mut Vec<String>) {

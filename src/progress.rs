@@ -100,3 +100,18 @@ pub struct Silent;
 impl Progress for Silent {
     fn report(&self, _: Report<'_>) {}
 }
+
+/// Somebody who is told what is brought from others, and not each step of it: something else is being waited for.
+pub struct Aside<'a>(pub &'a dyn Progress);
+
+impl Progress for Aside<'_> {
+    fn report(&self, report: Report<'_>) {
+        if matches!(report, Report::Traffic(_) | Report::Warning(_)) {
+            self.0.report(report);
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.0.stop_requested()
+    }
+}

@@ -3,7 +3,8 @@
 //! ```text
 //! <address>/packs/<hex>   pictures and lists one after the other, named by the BLAKE3 of it all
 //! <address>/index/<hex>   what lies in which pack, and what actions came to      drawn in `index.rs`
-//! <address>/plans/<hex>   what somebody asked a cluster to do                    drawn in `run/plan_object.rs`
+//! <address>/plans/<hex>   what somebody asked a cluster to do                    drawn in `order.rs`
+//! <address>/told/<hex of a plan>/<shard>/<hex of an index object>                what came of it, by name
 //! ```
 //!
 //! One object per picture would cost a request per picture, and it is requests that take time and are paid for. So pictures travel in
@@ -12,7 +13,8 @@
 //! harm, and one that dies in between leaves a pack to which nothing leads.
 //!
 //! Index objects that were read are kept in `.catgen/shared`, so that the next one asks only for what is new. `plan` and `status` look
-//! there and ask nobody; `run` asks when it meets the first action that it does not know.
+//! there and ask nobody; `run` asks when it meets the first action that it does not know. A worker reads no index but what its plan holds
+//! and what was told of its own shard, however much else lies there.
 //!
 //! Nothing is believed: every picture that arrives is hashed. What is gone or damaged is a miss, and is computed.
 
@@ -42,6 +44,9 @@ use serde::Serialize;
 
 use crate::{Error, cache::actions::Outcome, error::Result, key::ActionKey};
 
+/// The folder of index objects.
+const INDEX: &str = "index";
+
 /// So many requests are under way at once: what they wait for is mostly the network.
 const AT_ONCE: usize = 8;
 
@@ -55,9 +60,20 @@ pub struct SharedCache {
     mirror: PathBuf,
     /// Whether it turned out to be out of reach: then everything goes on as if nothing were in it.
     lost: AtomicBool,
+    /// For a worker: to this its knowledge is limited.
+    scope: Option<Scope>,
     /// Held by the one who asks what is new: the others wait and find it.
     asking: Mutex<()>,
     known: RwLock<Known>,
+}
+
+/// What a worker knows.
+#[derive(Debug)]
+struct Scope {
+    /// The folder of names of index objects: of those that were put for the same shard, and for more to come.
+    told: String,
+    /// What its plan says, as an index object.
+    given: Vec<u8>,
 }
 
 /// What is known of it.
@@ -103,7 +119,24 @@ impl SharedCache {
     pub fn remembered(address: &str, folder: &Path) -> Self {
         let address = address.trim_end_matches('/').to_owned();
         let mirror = folder.join(Digest::of(address.as_bytes()).short());
-        Self { bucket: None, address, mirror, lost: AtomicBool::new(false), asking: Mutex::default(), known: RwLock::default() }
+        Self {
+            bucket: None,
+            address,
+            mirror,
+            lost: AtomicBool::new(false),
+            scope: None,
+            asking: Mutex::default(),
+            known: RwLock::default(),
+        }
+    }
+
+    /// The shared cache for a worker, who needs to know little of it: what it is `given`, in the words of an index object, and what was
+    /// put under the name `told` before, and is by itself.
+    ///
+    /// # Errors
+    /// As [`SharedCache::open`].
+    pub(crate) fn for_worker(address: &str, folder: &Path, told: String, given: Vec<u8>) -> Result<Self> {
+        Ok(Self { scope: Some(Scope { told, given }), ..Self::open(address, folder)? })
     }
 
     /// As people know it.
@@ -151,6 +184,28 @@ impl SharedCache {
         Ok(if self.is_lost() { None } else { self.read()?.index.size_of(blob) })
     }
 
+    /// Whether it is known what became of an action.
+    ///
+    /// # Errors
+    /// As [`SharedCache::outcome`].
+    pub(crate) fn knows(&self, key: &ActionKey) -> Result<bool> {
+        Ok(!self.is_lost() && self.read()?.index.knows(key))
+    }
+
+    /// What a worker is to know: where these blobs lie, and what these actions came to.
+    ///
+    /// # Errors
+    /// As [`SharedCache::outcome`].
+    pub(crate) fn extract<'a>(
+        &self,
+        blobs: &[(Digest, u64)],
+        actions: impl IntoIterator<Item = (&'a ActionKey, &'a Outcome)>,
+    ) -> Result<Vec<u8>> {
+        let mut writer = self.read()?.index.extract(blobs);
+        actions.into_iter().for_each(|(key, outcome)| writer.action(key, outcome, 0));
+        Ok(writer.into_bytes())
+    }
+
     /// Takes the error of a shared cache that is out of reach for a reason to go on without it; answers any other.
     ///
     /// # Errors
@@ -180,19 +235,8 @@ impl SharedCache {
 
     fn ask(&self) -> Result<usize> {
         self.read_mirror(&mut self.write());
-        let listed: BTreeSet<Digest> = self.bucket()?.list("index")?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect();
-        let known = self.lock().objects.clone();
-        let news: Vec<Digest> = listed.difference(&known).copied().collect();
-        let got = in_parallel(&news, |digest| {
-            let bytes = self.bucket()?.get(&format!("index/{digest}"))?;
-            Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest).map(|bytes| (*digest, bytes)))
-        })?;
-        let mut new = 0;
-        for (digest, bytes) in got.into_iter().flatten() {
-            self.keep(&digest, &bytes)?;
-            self.add(&mut self.write(), digest, &bytes);
-            new += 1;
-        }
+        let listed = self.listed(self.scope.as_ref().map_or(INDEX, |scope| &scope.told))?;
+        let new = self.learn(&listed)?;
         let mut known = self.write();
         if let Some(one) = known.objects.difference(&listed).next() {
             tracing::info!(%one, "the shared cache lost index objects; what they lead to counts as gone");
@@ -204,6 +248,36 @@ impl SharedCache {
             self.read_mirror(&mut known);
         }
         known.is_asked = true;
+        Ok(new)
+    }
+
+    /// Asks the bucket for what was put under that name and is new; answers how many index objects that is.
+    ///
+    /// # Errors
+    /// As [`SharedCache::refresh`].
+    pub(crate) fn refresh_told(&self, told: &str) -> Result<usize> {
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        self.learn(&self.listed(told)?)
+    }
+
+    /// The index objects that are named in a folder.
+    fn listed(&self, folder: &str) -> Result<BTreeSet<Digest>> {
+        Ok(self.bucket()?.list(folder)?.into_iter().filter_map(|(name, _)| name.parse().ok()).collect())
+    }
+
+    /// Reads those of the index objects that are new; answers how many.
+    fn learn(&self, listed: &BTreeSet<Digest>) -> Result<usize> {
+        let news: Vec<Digest> = listed.difference(&self.lock().objects).copied().collect();
+        let got = in_parallel(&news, |digest| {
+            let bytes = self.bucket()?.get(&format!("{INDEX}/{digest}"))?;
+            Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest).map(|bytes| (*digest, bytes)))
+        })?;
+        let mut new = 0;
+        for (digest, bytes) in got.into_iter().flatten() {
+            self.keep(&digest, &bytes)?;
+            self.add(&mut self.write(), digest, &bytes);
+            new += 1;
+        }
         Ok(new)
     }
 
@@ -254,6 +328,9 @@ impl SharedCache {
         if std::mem::replace(&mut known.is_read, true) {
             return;
         }
+        if let Some(Scope { given, .. }) = &self.scope {
+            self.take_in(known, given);
+        }
         let Ok(entries) = fs::read_dir(&self.mirror) else { return };
         let mut objects: Vec<Digest> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         // In one order everywhere, so that of two places of a picture everybody takes the same.
@@ -281,10 +358,14 @@ impl SharedCache {
     }
 
     fn add(&self, known: &mut Known, digest: Digest, bytes: &[u8]) {
+        self.take_in(known, bytes);
+        known.objects.insert(digest);
+    }
+
+    fn take_in(&self, known: &mut Known, bytes: &[u8]) {
         if let Err(what) = known.index.add(bytes, &known.gone) {
             tracing::warn!("an index object of the shared cache {} cannot be used: {what}", self.address());
         }
-        known.objects.insert(digest);
     }
 
     fn lock(&self) -> RwLockReadGuard<'_, Known> {

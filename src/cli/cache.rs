@@ -47,13 +47,18 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<()> {
                 .to_owned(),
         });
     }
+    match args.command {
+        Command::Push => push(&asking(project)?, context),
+        Command::Pull { no_wait } => pull(&mut project, no_wait, context),
+        Command::Stats => stats(&asking(project)?, context),
+    }
+}
+
+/// Asks the shared cache at once: here an error is an error, and nothing goes on without it.
+fn asking(mut project: Project) -> Result<Project> {
     project.ask_shared()?;
     shared(&project).refresh()?;
-    match args.command {
-        Command::Push => push(&project, context),
-        Command::Pull { no_wait } => pull(&mut project, no_wait, context),
-        Command::Stats => stats(&project, context),
-    }
+    Ok(project)
 }
 
 fn push(project: &Project, context: &Context) -> Result<()> {
@@ -73,6 +78,7 @@ fn pull(project: &mut Project, no_wait: bool, context: &Context) -> Result<()> {
     let _lock = project.workspace.lock(!no_wait, |by| say!("note: waiting for a run in this workspace: {by}"))?;
     project.store.prepare()?;
     project.begin_writing()?;
+    shared(project).refresh()?;
     let progress = Output::new(context.json);
     let pulled = plan::pull(project, &progress);
     progress.clear();

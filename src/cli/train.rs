@@ -5,7 +5,7 @@ use catgen_api::Shape;
 use super::{Context, output::Output, report, run::stage};
 use crate::{Error, Result, run as engine};
 
-/// Train again on the cached dataset, as a new run
+/// Train on the cached dataset: go on with a training that was stopped, or train again, as a new run
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The training stage; the first one of the pipeline if left out

@@ -8,13 +8,7 @@ use super::{
     Context,
     output::{self, Output},
 };
-use crate::{
-    Error, Result,
-    disk::size,
-    registry::STAGES,
-    run::{delegate::parse_order, shard},
-    tools::Tools,
-};
+use crate::{Error, Result, disk::size, registry::STAGES, run::shard, tools::Tools};
 
 /// Compute one part of what a run on another machine asks for: started by an executor, see docs/scale.md
 #[derive(Debug, clap::Args)]
@@ -23,7 +17,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     remote: String,
     /// The plan, by its digest
-    #[arg(long, value_name = "DIGEST", value_parser = parse_order)]
+    #[arg(long, value_name = "DIGEST")]
     plan: Digest,
     /// Which of its shards, counted from 0
     #[arg(long, value_name = "N")]

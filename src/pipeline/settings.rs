@@ -60,6 +60,8 @@ pub struct ExecutorSettings {
     pub shards: usize,
     /// Fewer missing pictures than this are computed here.
     pub min_items: usize,
+    /// Seconds for which facts are looked for here before the rest is handed in.
+    pub head_start: u64,
     /// How often a part is tried.
     pub attempts: usize,
     /// Minutes after which nobody waits any more.
@@ -86,6 +88,7 @@ impl Default for ExecutorSettings {
             kind: Kind::Local,
             shards: 16,
             min_items: 16,
+            head_start: 5,
             attempts: 3,
             deadline: 24 * 60,
             publish_every: 20,
@@ -100,8 +103,21 @@ impl Default for ExecutorSettings {
 }
 
 impl ExecutorSettings {
-    const KEYS: &[&str] =
-        &["kind", "shards", "min_items", "attempts", "deadline", "publish_every", "partition", "account", "cpus", "time", "options"];
+    const KEYS: &[&str] = &[
+        "kind",
+        "shards",
+        "min_items",
+        "head_start",
+        "attempts",
+        "deadline",
+        "publish_every",
+        "partition",
+        "account",
+        "cpus",
+        "gpus",
+        "time",
+        "options",
+    ];
 
     /// Sets one key.
     pub(super) fn set(&mut self, key: &str, value: &Value) -> Result<(), Wrong> {
@@ -118,6 +134,10 @@ impl ExecutorSettings {
             }
             "shards" => self.shards = count()? as usize,
             "min_items" => self.min_items = count()? as usize,
+            "head_start" => {
+                let seconds = value.as_u64().filter(|seconds| *seconds <= u64::from(u32::MAX));
+                self.head_start = seconds.ok_or_else(|| Wrong::Value("head_start: expected a whole number of seconds".to_owned()))?;
+            }
             "attempts" => self.attempts = count()? as usize,
             "deadline" => self.deadline = count()?,
             "publish_every" => self.publish_every = count()?,

@@ -10,10 +10,10 @@ use catgen_api::{Digest, Manifest};
 use crate::{
     Project,
     cache::actions::Outcome,
-    decide::Asked,
+    decide::{self, Asked},
     error::Result,
     key::ActionKey,
-    progress::{Progress, Report, Traffic},
+    progress::{Progress, Report, Silent, Traffic},
     shared::SharedCache,
 };
 
@@ -32,13 +32,7 @@ impl Found {
             self.actions.push((asked.key, outcome.clone()));
         }
         let Outcome::Keep(stored) = outcome else { return Ok(()) };
-        let declared = &project.pipeline.stages[stage];
-        if !declared.keeps {
-            return Ok(());
-        }
-        let input_is_kept = declared.from.is_none_or(|from| project.pipeline.stages[from].keeps);
-        let wanted = stored.iter().filter(|output| !(output.same && input_is_kept));
-        let missing = wanted.filter(|output| !project.store.cas.has(&output.digest, output.bytes));
+        let missing = decide::kept(project, stage, stored).filter(|output| !project.store.cas.has(&output.digest, output.bytes));
         self.blobs.extend(missing.map(|output| (output.digest, output.bytes)));
         Ok(())
     }
@@ -49,20 +43,25 @@ impl Found {
         self
     }
 
-    /// Brings it here and records it.
+    /// Brings it here and records it. Without a shared cache that is out of reach everything goes on as if nothing were in it.
     ///
     /// # Errors
     /// The shared cache's, unless it is only out of reach; the store's.
     pub(crate) fn bring(self, project: &Project, stages: &[&str], progress: &dyn Progress) -> Result<()> {
         let Some(shared) = &project.shared else { return Ok(()) };
+        self.bring_from(project, shared, stages, progress).or_else(|error| shared.without(error))
+    }
+
+    /// Brings it here and records it.
+    ///
+    /// # Errors
+    /// The shared cache's; the store's.
+    pub(crate) fn bring_from(self, project: &Project, shared: &SharedCache, stages: &[&str], progress: &dyn Progress) -> Result<()> {
         if self.actions.is_empty() && self.blobs.is_empty() {
             return Ok(());
         }
         let blobs: Vec<(Digest, u64)> = self.blobs.into_iter().collect();
-        let gone = match fetch(project, shared, &blobs, stages, progress) {
-            Ok(gone) => gone,
-            Err(error) => return shared.without(error),
-        };
+        let gone = fetch(project, shared, &blobs, stages, progress)?;
         for (key, outcome) in self.actions {
             let is_whole = match &outcome {
                 Outcome::Keep(stored) => stored.iter().all(|output| !gone.contains(&output.digest)),
@@ -87,17 +86,7 @@ pub(crate) fn packed(project: &Project, stage: usize, input: &Digest, progress: 
     let Some((outcome @ Outcome::Packed { manifest: file }, micros)) = shared.outcome(&key)? else { return Ok(()) };
     let name = project.pipeline.stages[stage].name.as_str();
     let bring = || -> Result<bool> {
-        let Some(size) = shared.size_of(&file)? else { return Ok(false) };
-        if !fetch(project, shared, &[(file, size)], &[name], &crate::progress::Silent)?.is_empty() {
-            return Ok(false);
-        }
-        let bytes = project.store.cas.read(&file)?;
-        let Ok(manifest) = Manifest::from_bytes(&bytes) else { return Ok(false) };
-        let missing = manifest.items.iter().filter(|item| !project.store.cas.has(&item.digest, item.bytes));
-        let missing: Vec<(Digest, u64)> = missing.map(|item| (item.digest, item.bytes)).collect();
-        if !fetch(project, shared, &missing, &[name], progress)?.is_empty() {
-            return Ok(false);
-        }
+        let Some((_, bytes)) = listed(project, shared, &file, &[name], progress)? else { return Ok(false) };
         project.store.put_manifest_bytes(&file, &bytes)?;
         Ok(true)
     };
@@ -106,6 +95,26 @@ pub(crate) fn packed(project: &Project, stage: usize, input: &Digest, progress: 
         Ok(true) => project.actions()?.put_timed(&key, &outcome, Duration::from_micros(micros)),
         Err(error) => shared.without(error),
     }
+}
+
+/// Brings a list of files here, and the files on it; answers the list and its bytes, or none unless all of that came.
+pub(crate) fn listed(
+    project: &Project,
+    shared: &SharedCache,
+    list: &Digest,
+    stages: &[&str],
+    progress: &dyn Progress,
+) -> Result<Option<(Manifest, Vec<u8>)>> {
+    let Some(size) = shared.size_of(list)? else { return Ok(None) };
+    if !fetch(project, shared, &[(*list, size)], stages, &Silent)?.is_empty() {
+        return Ok(None);
+    }
+    let bytes = project.store.cas.read(list)?;
+    let Ok(manifest) = Manifest::from_bytes(&bytes) else { return Ok(None) };
+    let missing = manifest.items.iter().filter(|item| !project.store.cas.has(&item.digest, item.bytes));
+    let missing: Vec<(Digest, u64)> = missing.map(|item| (item.digest, item.bytes)).collect();
+    let gone = fetch(project, shared, &missing, stages, progress)?;
+    Ok(gone.is_empty().then_some((manifest, bytes)))
 }
 
 /// Brings files here; answers those that were not there after all.

@@ -1,6 +1,6 @@
 //! Having others compute what is missing, and waiting for it.
 //!
-//! Only the shared cache says what is done. A job that is over with something missing is tried again with what is missing, a few times;
+//! What they finish is brought here while they work on the rest. Only the shared cache says what is done. A job that is over with something missing is tried again with what is missing, a few times;
 //! a job that Slurm forgot is over; one of which nobody knows just now may still do its work. A run that is killed finds its job again
 //! in `.catgen/jobs/jobs.json` and goes on waiting for it.
 
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use catgen_api::{Digest, Item, Shape};
+use catgen_api::{Item, Shape};
 use rayon::prelude::*;
 
 use super::Run;
@@ -18,38 +18,70 @@ use crate::{
     cache::write_whole,
     error::Result,
     executor::{self, Executor, Job, State, Work},
-    order::{Order, shard_of},
+    key::ActionKey,
+    order::{self, Asked, Order, Told, shard_of},
     progress::Report,
     record,
     shared::SharedCache,
 };
 
 /// How long to wait before looking again: a small part of what was waited for so far, so that short work is not waited for long and long
-/// work is not asked for all the time.
-const PART: u32 = 30;
-const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(15)];
+/// work is not asked for all the time; and not less than the last look took. The executor is asked less often: a controller has better
+/// things to do, and what it says matters only where work was lost.
+const LOOK: Pause = Pause { part: 100, from: Duration::from_millis(500), to: Duration::from_secs(15) };
+const POLL: Pause = Pause { part: 20, from: Duration::from_millis(500), to: Duration::from_secs(30) };
+
+struct Pause {
+    part: u32,
+    from: Duration,
+    to: Duration,
+}
+
+impl Pause {
+    fn after(&self, waited: Duration) -> Duration {
+        (waited / self.part).clamp(self.from, self.to)
+    }
+}
 
 /// Names in a message about what is missing.
 const NAMED: usize = 5;
 
-/// Whether a picture is done, by its position.
-pub(super) type IsDone<'a> = &'a (dyn Fn(usize) -> Result<bool> + Sync);
+/// Items that others are asked to work on, known by their positions.
+pub(super) trait Delegated: Sync {
+    /// The first action that is missing of an item; none if it is done.
+    fn missing(&self, at: usize) -> Result<Option<ActionKey>>;
+
+    /// What is known of an item, and its worker has to know.
+    fn told(&self, _: usize) -> Result<Vec<Told>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes in what became of items that are done.
+    fn take(&self, _: &[usize]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Somebody told of something.
+    fn hear(&self) -> Result<()> {
+        Ok(())
+    }
+}
 
 /// Has items computed elsewhere in these stages, each given with the stage that put it out, and waits until all of them are. Does
 /// nothing if this process is to do the work itself. Answers whether anything was computed elsewhere.
 ///
 /// # Errors
 /// Work that is not taken, or that is not done after all attempts or at the deadline.
-pub(super) fn delegate(run: &Run<'_>, stages: &[usize], items: &[(usize, &Item)], is_done: IsDone<'_>) -> Result<bool> {
+pub(super) fn delegate(run: &Run<'_>, stages: &[usize], items: &[(usize, &Item)], work: &dyn Delegated) -> Result<bool> {
     let settings = &run.project.pipeline.executor;
     if items.len() < settings.min_items {
         return Ok(false);
     }
-    delegate_in(run, stages, items, settings.shards, is_done)
+    delegate_in(run, stages, items, settings.shards, work)
 }
 
 /// As [`delegate`], for work in so many parts, however small.
-pub(super) fn delegate_in(run: &Run<'_>, stages: &[usize], items: &[(usize, &Item)], shards: usize, is_done: IsDone<'_>) -> Result<bool> {
+pub(super) fn delegate_in(run: &Run<'_>, stages: &[usize], items: &[(usize, &Item)], shards: usize, work: &dyn Delegated) -> Result<bool> {
     let project = &*run.project;
     let settings = &project.pipeline.executor;
     let Some(executor) = executor::of(project) else { return Ok(false) };
@@ -58,7 +90,7 @@ pub(super) fn delegate_in(run: &Run<'_>, stages: &[usize], items: &[(usize, &Ite
     let again = run.options.train_again.then(|| run.record.run.id.clone());
     run.progress.report(Report::Begin { stages: &names, items: items.len() });
     let deadline = Instant::now() + Duration::from_secs(60 * settings.deadline);
-    let mut left: Vec<usize> = (0..items.len()).collect();
+    let mut left: Vec<Left> = (0..items.len()).map(|at| Left { at, missing: None }).collect();
     let mut attempt = 0;
     let mut job = jobs(project).into_iter().find(|job| job.stages == names && matches!(executor.poll(job), State::Alive { .. }));
     if let Some(job) = &job {
@@ -69,14 +101,16 @@ pub(super) fn delegate_in(run: &Run<'_>, stages: &[usize], items: &[(usize, &Ite
             Some(job) => job,
             None => {
                 attempt += 1;
-                let missing: Vec<(usize, &Item)> = left.iter().map(|at| items[*at]).collect();
+                let missing: Vec<(usize, &Item)> = left.iter().map(|left| items[left.at]).collect();
                 share_inputs(run, shared, &missing)?;
-                submit(project, executor.as_ref(), &Submission { stages, items: &missing, shards, attempt, again: again.as_deref() })?
+                let told = left.par_iter().map(|left| work.told(left.at)).collect::<Result<Vec<_>>>()?;
+                let asked = Asked { stages, items: &missing, told: &told, shards, again: again.as_deref() };
+                submit(project, executor.as_ref(), &asked, attempt)?
             }
         };
         remember(project, &current)?;
-        let waiting = Waiting { run, shared, executor: executor.as_ref(), job: &current, deadline };
-        let waited = waiting.wait(&mut left, is_done);
+        let waiting = Waiting { run, shared, executor: executor.as_ref(), job: &current, work, deadline };
+        let waited = waiting.wait(&mut left);
         if !matches!(waited, Err(Error::Stopped)) {
             forget(project, &current)?;
         }
@@ -86,7 +120,7 @@ pub(super) fn delegate_in(run: &Run<'_>, stages: &[usize], items: &[(usize, &Ite
         }
         let (missing, of) = (left.len(), items.len());
         if attempt >= settings.attempts {
-            let some: Vec<&str> = left.iter().take(NAMED).map(|at| items[*at].1.name.as_str()).collect();
+            let some: Vec<&str> = left.iter().take(NAMED).map(|left| items[left.at].1.name.as_str()).collect();
             let more = if missing > NAMED { format!(" and {} more", missing - NAMED) } else { String::new() };
             return Err(Error::Stage {
                 stage: names.join(", "),
@@ -142,27 +176,24 @@ fn share_inputs(run: &Run<'_>, shared: &SharedCache, items: &[(usize, &Item)]) -
     shared.push_blobs(blobs.collect(), store).map(|_| ())
 }
 
-/// What is handed in.
-struct Submission<'a> {
-    stages: &'a [usize],
-    items: &'a [(usize, &'a Item)],
-    shards: usize,
-    attempt: usize,
-    again: Option<&'a str>,
-}
-
-fn submit(project: &Project, executor: &dyn Executor, asked: &Submission<'_>) -> Result<Job> {
-    let &Submission { stages, items, shards, attempt, again } = asked;
+fn submit(project: &Project, executor: &dyn Executor, asked: &Asked<'_>, attempt: usize) -> Result<Job> {
     let shared = shared(project)?;
-    let (order, digest) = Order::write(project, shared, stages, items, shards, again)?;
-    let mut with_work: Vec<usize> = items.iter().map(|(_, item)| shard_of(&item.digest, shards)).collect();
+    let (order, digest) = Order::write(project, shared, asked)?;
+    let mut with_work: Vec<usize> = asked.items.iter().map(|(_, item)| shard_of(&item.digest, asked.shards)).collect();
     with_work.sort_unstable();
     with_work.dedup();
-    let is_training = stages.iter().any(|stage| project.pipeline.stages[*stage].shape() == Shape::Train);
+    let is_training = asked.stages.iter().any(|stage| project.pipeline.stages[*stage].shape() == Shape::Train);
     let work = Work { order: digest, shards: with_work, attempt, remote: shared.address().to_owned(), is_training };
     let id = executor.submit(&work)?;
     let stages = order.stages.into_iter().map(|part| part.name).collect();
     Ok(Job { id, name: work.name(), order: digest, attempt, stages, submitted: record::now() })
+}
+
+/// An item that is not done.
+struct Left {
+    at: usize,
+    /// The first action that was missing of it, once somebody looked.
+    missing: Option<ActionKey>,
 }
 
 /// Somebody who waits for a job.
@@ -171,41 +202,59 @@ struct Waiting<'a> {
     shared: &'a SharedCache,
     executor: &'a dyn Executor,
     job: &'a Job,
+    work: &'a dyn Delegated,
     deadline: Instant,
 }
 
 impl Waiting<'_> {
     /// Waits until nothing is left, or until the job is over.
-    fn wait(&self, left: &mut Vec<usize>, is_done: IsDone<'_>) -> Result<()> {
+    fn wait(&self, left: &mut Vec<Left>) -> Result<()> {
         let began = Instant::now();
-        let mut is_over = false;
+        let told = order::told(&self.job.order, None);
+        let (mut is_over, mut poll) = (false, Instant::now());
         loop {
-            match self.shared.refresh() {
-                Ok(_) => {}
+            let look = Instant::now();
+            match self.shared.refresh_told(&told).and_then(|_| self.look(left)) {
+                Ok(()) => {}
                 // It may come back; what is done meanwhile is not lost.
                 Err(error @ Error::Shared { is_away: true, .. }) if Instant::now() < self.deadline => {
                     tracing::warn!("{error}; trying again")
                 }
                 Err(error) => return Err(error),
             }
-            let done: Vec<bool> = left.par_iter().map(|at| is_done(*at)).collect::<Result<_>>()?;
-            let before = left.len();
-            let mut done = done.into_iter();
-            left.retain(|_| !done.next().unwrap_or_default());
-            self.run.progress.report(Report::Advance(before - left.len()));
             // What a job did last was told of before it was over: so one more look after that is enough.
             if left.is_empty() || is_over {
                 return Ok(());
             }
-            is_over = self.executor.poll(self.job) == State::Over;
+            if poll <= Instant::now() {
+                is_over = self.executor.poll(self.job) == State::Over;
+                poll = Instant::now() + POLL.after(began.elapsed());
+            }
             if Instant::now() > self.deadline {
                 self.executor.cancel(self.job)?;
                 return Err(self.too_late(left.len()));
             }
             if !is_over {
-                self.sleep((began.elapsed() / PART).clamp(PAUSES[0], PAUSES[1]))?;
+                self.sleep(LOOK.after(began.elapsed()).max(look.elapsed()))?;
             }
         }
+    }
+
+    /// Takes what is done out of what is left. What somebody waits for is looked at only when that was told of.
+    fn look(&self, left: &mut Vec<Left>) -> Result<()> {
+        let look = |left: &Left| -> Result<Option<ActionKey>> {
+            match left.missing {
+                Some(key) if !self.shared.knows(&key)? => Ok(Some(key)),
+                _ => self.work.missing(left.at),
+            }
+        };
+        let missing = left.par_iter().map(look).collect::<Result<Vec<_>>>()?;
+        left.iter_mut().zip(missing).for_each(|(left, missing)| left.missing = missing);
+        let done: Vec<usize> = left.iter().filter(|left| left.missing.is_none()).map(|left| left.at).collect();
+        self.work.take(&done)?;
+        left.retain(|left| left.missing.is_some());
+        self.run.progress.report(Report::Advance(done.len()));
+        self.work.hear()
     }
 
     fn sleep(&self, pause: Duration) -> Result<()> {
@@ -258,9 +307,4 @@ fn save(project: &Project, jobs: &[Job]) -> Result<()> {
 
 fn path(project: &Project) -> PathBuf {
     project.store.path("jobs").join("jobs.json")
-}
-
-/// The digest of an order as it is given on a command line.
-pub(crate) fn parse_order(text: &str) -> std::result::Result<Digest, String> {
-    text.parse().map_err(|error: catgen_api::DigestError| error.to_string())
 }

@@ -1,5 +1,7 @@
 //! Running item stages: a group of them as one tree, one photo per task, pictures handed on in memory.
 
+mod elsewhere;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
@@ -16,7 +18,6 @@ use super::{
     Lazy, Listed, Made, Originals, Product, Run,
     bring::Found,
     carry::{self, Before},
-    delegate::delegate,
     names::{follow, make_unique, stems},
     photo_counts,
     pictures::{Again, caught},
@@ -27,7 +28,6 @@ use crate::{
     cache::actions::{Outcome, Stored},
     decide::{self, Freshness},
     error::Result,
-    executor,
     key::ActionKey,
     progress::{Progress, Report},
     registry::Built,
@@ -116,7 +116,7 @@ fn wave(run: &Run<'_>, stale: &[usize]) -> Result<Vec<Product>> {
     let tasks = wave.tasks_of(&lists);
     let names: Vec<_> = stale.iter().map(|stage| run.project.pipeline.stages[*stage].name.as_str()).collect();
     wave.bring(&tasks, &names, run.progress)?;
-    wave.elsewhere = Mutex::new(wave.delegate(run, &tasks, &names)?);
+    wave.elsewhere = Mutex::new(elsewhere::delegate(&wave, run, &tasks)?);
     run.progress.report(Report::Begin { stages: &names, items: tasks.iter().map(|task| task.items.len()).sum() });
     // One task at a time from the front: neighbours in the folder are mostly neighbours on the disk.
     tasks.par_iter().with_max_len(1).try_for_each(|task| {
@@ -162,6 +162,9 @@ struct Way {
     /// What comes of it is named after nothing but its own name: not after what its file was called, and what else was called so.
     named: bool,
 }
+
+/// Somebody who notes what was asked of which stage.
+type Note<'a> = dyn FnMut(usize, &decide::Asked) -> Result<()> + 'a;
 
 impl<'p> Wave<'p> {
     /// Links the branches with those that read them.
@@ -268,75 +271,41 @@ impl<'p> Wave<'p> {
         }
         let look = |task: &Task<'_>| -> Result<Found> {
             let mut found = Found::default();
-            self.follow_known(task, &mut |stage, asked| found.note(self.project, stage, asked))?;
+            self.follow(task, &mut |stage, asked| found.note(self.project, stage, asked))?;
             Ok(found)
         };
         let found = tasks.par_iter().map(look).try_reduce(Found::default, |one, other| Ok(one.merge(other)))?;
         found.bring(self.project, stages, progress)
     }
 
-    /// Has others compute what is missing, if the pipeline says so, and brings it here; answers the actions that they computed.
-    fn delegate(&self, run: &Run<'_>, tasks: &[Task<'_>], stages: &[&str]) -> Result<HashSet<ActionKey>> {
-        if executor::of(self.project).is_none() {
-            return Ok(HashSet::new());
-        }
-        let open = tasks.par_iter().map(|task| Ok((task, self.is_done(task)?))).collect::<Result<Vec<_>>>()?;
-        let open: Vec<&Task<'_>> = open.into_iter().filter(|(_, done)| !done).map(|(task, _)| task).collect();
-        let known = |task: &&Task<'_>| -> Result<HashSet<ActionKey>> {
-            let mut keys = HashSet::new();
-            let mut note = |_, asked: &decide::Asked| {
-                keys.extend(asked.known.as_ref().map(|_| asked.key));
-                Ok(())
-            };
-            self.follow_known(task, &mut note)?;
-            Ok(keys)
+    /// The first action of a task that is missing; none if it is known what becomes of it in all stages.
+    pub(super) fn missing(&self, task: &Task<'_>) -> Result<Option<ActionKey>> {
+        let mut missing = None;
+        let mut note = |_, asked: &decide::Asked| {
+            missing = missing.or_else(|| asked.known.is_none().then_some(asked.key));
+            Ok(())
         };
-        let all_known = || open.par_iter().map(known).try_reduce(HashSet::new, |one, other| Ok(one.union(&other).copied().collect()));
-        let before = all_known()?;
-        let items: Vec<(usize, usize, &Item)> =
-            (open.iter().enumerate()).flat_map(|(at, task)| task.items.iter().map(move |queued| (at, task.from, queued.item))).collect();
-        let asked: Vec<(usize, &Item)> = items.iter().map(|(_, from, item)| (*from, *item)).collect();
-        let numbers: Vec<usize> = self.branches.iter().map(|branch| branch.stage).collect();
-        if !delegate(run, &numbers, &asked, &|at| self.is_done(open[items[at].0]))? {
-            return Ok(HashSet::new());
-        }
-        self.bring(tasks, stages, run.progress)?;
-        Ok(all_known()?.difference(&before).copied().collect())
+        self.follow(task, &mut note)?;
+        Ok(missing)
     }
 
-    /// Whether it is known what becomes of a task in all stages.
-    pub(super) fn is_done(&self, task: &Task<'_>) -> Result<bool> {
-        self.follow_known(task, &mut |_, _| Ok(()))
-    }
-
-    /// Follows a task through the stages as far as it is known what became of it, and notes what was asked. Answers whether that is to
-    /// the end.
-    fn follow_known(&self, task: &Task<'_>, note: &mut dyn FnMut(usize, &decide::Asked) -> Result<()>) -> Result<bool> {
-        let mut is_done = true;
+    /// Follows a task through the stages as far as it is known what became of it, and notes what was asked.
+    fn follow(&self, task: &Task<'_>, note: &mut Note<'_>) -> Result<()> {
         for Queued { item, stem, readers, .. } in &task.items {
-            for reader in readers {
-                is_done &= self.follow_item(*reader, item, stem, note)?;
-            }
+            readers.iter().try_for_each(|reader| self.follow_item(*reader, item, stem, note))?;
         }
-        Ok(is_done)
+        Ok(())
     }
 
-    fn follow_item(&self, at: usize, item: &Item, stem: &str, note: &mut dyn FnMut(usize, &decide::Asked) -> Result<()>) -> Result<bool> {
+    fn follow_item(&self, at: usize, item: &Item, stem: &str, note: &mut Note<'_>) -> Result<()> {
         let branch = &self.branches[at];
         let asked = decide::item(self.project, branch.stage, item)?;
         note(branch.stage, &asked)?;
-        let outputs = match &asked.known {
-            None => return Ok(false),
-            Some(Outcome::Keep(outputs)) => outputs,
-            Some(_) => return Ok(true),
-        };
-        let mut is_done = true;
+        let Some(Outcome::Keep(outputs)) = &asked.known else { return Ok(()) };
         for (made, stem) in outputs.iter().map(|output| follow(item, stem, output)) {
-            for child in &branch.children {
-                is_done &= self.follow_item(*child, &made, &stem, note)?;
-            }
+            branch.children.iter().try_for_each(|child| self.follow_item(*child, &made, &stem, note))?;
         }
-        Ok(is_done)
+        Ok(())
     }
 
     /// One item through one stage, and what comes of it through the stages after that.

@@ -9,12 +9,18 @@ use std::{
 use catgen_api::{Digest, Facts, Input, Item, Manifest, Picture, Reason, Rejection, SetStage, SetVerdict, is_about_content};
 use rayon::prelude::*;
 
-use super::{Lazy, Made, Originals, Product, Run, delegate::delegate, pictures::caught};
+use super::{
+    Lazy, Made, Originals, Product, Run,
+    delegate::{Delegated, delegate},
+    pictures::caught,
+};
 use crate::{
     Error, Project,
     cache::actions::Outcome,
     decide::{self, Freshness},
     error::Result,
+    executor,
+    key::ActionKey,
     progress::Report,
     registry::Built,
 };
@@ -34,40 +40,79 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let name = &project.pipeline.stages[stage].name;
     let code = code(project, stage)?;
 
-    let (mut known, mut contents) = known_facts(project, stage, &manifest.items)?;
-    let mut elsewhere = 0;
-    let wanted: Vec<(usize, &Item)> = contents.iter().map(|item| (from, *item)).collect();
-    if delegate(run, &[stage], &wanted, &|at| Ok(known_fact(project, stage, &wanted[at].1.digest)?.is_some()))? {
-        elsewhere = contents.len();
-        (known, contents) = known_facts(project, stage, &manifest.items)?;
-        elsewhere -= contents.len();
+    let (mut known, unknown) = known_facts(project, stage, &manifest.items)?;
+    let looking = Looking { run, stage, name, code, busy: AtomicU64::new(0) };
+    // A job costs seconds, and many a fact costs milliseconds: what others are asked for is what is left after a while.
+    let settings = &project.pipeline.executor;
+    let head_start = executor::of(project).map(|_| Duration::from_secs(settings.head_start));
+    let mut computed = looking.look(&unknown, head_start)?;
+    let left = |computed: &HashMap<Digest, Known>| -> Vec<&Item> {
+        unknown.iter().filter(|item| !computed.contains_key(&item.digest)).copied().collect()
+    };
+    let wanted: Vec<(usize, &Item)> = left(&computed).into_iter().map(|item| (from, item)).collect();
+    if delegate(run, &[stage], &wanted, &FactsElsewhere { project, stage, items: &wanted })? {
+        for (_, item) in &wanted {
+            computed.extend(known_fact(project, stage, &item.digest)?.map(|fact| (item.digest, fact)));
+        }
     }
-    if !contents.is_empty() {
-        run.progress.report(Report::Begin { stages: &[name], items: contents.len() });
-    }
-    let busy = AtomicU64::new(0);
-    let computed: Vec<(Digest, Known)> = contents
-        .par_iter()
-        .with_max_len(1)
-        .map(|item| {
-            if run.progress.stop_requested() {
-                return Err(Error::Stopped);
-            }
-            let began = Instant::now();
-            let fact = self::fact(project, &run.originals, stage, code, item)?;
-            busy.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
-            run.progress.report(Report::Advance(1));
-            Ok((item.digest, fact))
-        })
-        .collect::<Result<_>>()?;
-    let count = computed.len() + elsewhere;
+    computed.extend(looking.look(&left(&computed), None)?);
+    let count = computed.len();
     known.extend(computed);
 
     let began = Instant::now();
     let decided = decide_all(name, code, &manifest.items, &known)?;
-    let busy = Duration::from_nanos(busy.into_inner()) + began.elapsed();
+    let busy = Duration::from_nanos(looking.busy.into_inner()) + began.elapsed();
     let made = Made::Manifest { listed: decided.into(), computed: count, reused: items_in - count };
     Ok(Product { stage, input, items_in, made, busy })
+}
+
+/// Somebody who finds out facts in this process.
+struct Looking<'a> {
+    run: &'a Run<'a>,
+    stage: usize,
+    name: &'a str,
+    code: &'a dyn SetStage,
+    busy: AtomicU64,
+}
+
+impl Looking<'_> {
+    /// Finds out about these, or about those that can be looked at in so much time.
+    fn look(&self, items: &[&Item], within: Option<Duration>) -> Result<HashMap<Digest, Known>> {
+        let run = self.run;
+        if !items.is_empty() {
+            run.progress.report(Report::Begin { stages: &[self.name], items: items.len() });
+        }
+        let began = Instant::now();
+        let look = |item: &&Item| {
+            if run.progress.stop_requested() {
+                return Err(Error::Stopped);
+            }
+            let one = Instant::now();
+            if within.is_some_and(|within| one - began >= within) {
+                return Ok(None);
+            }
+            let fact = fact(&*run.project, &run.originals, self.stage, self.code, item)?;
+            self.busy.fetch_add(one.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            run.progress.report(Report::Advance(1));
+            Ok(Some((item.digest, fact)))
+        };
+        let looked = items.par_iter().with_max_len(1).map(look).collect::<Result<Vec<_>>>()?;
+        Ok(looked.into_iter().flatten().collect())
+    }
+}
+
+/// Facts that others are asked for.
+struct FactsElsewhere<'a> {
+    project: &'a Project,
+    stage: usize,
+    items: &'a [(usize, &'a Item)],
+}
+
+impl Delegated for FactsElsewhere<'_> {
+    fn missing(&self, at: usize) -> Result<Option<ActionKey>> {
+        let (key, known) = decide::fact(self.project, self.stage, &self.items[at].1.digest)?;
+        Ok(if known.is_none() { Some(key) } else { None })
+    }
 }
 
 /// What is known about each content, and the items with a content of which nothing is.

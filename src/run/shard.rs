@@ -14,7 +14,7 @@ use super::{Originals, bring, items, publish::finished, set, train};
 use crate::{
     Error, Project, Workspace,
     error::Result,
-    order::Order,
+    order::{self, Order},
     pipeline::Override,
     progress::{Progress, Report},
     registry::Entry,
@@ -68,6 +68,8 @@ pub fn work(asked: &Asked, folder: &Path, kinds: &[Entry], tools: Tools, progres
     project.begin_writing()?;
     let lists = order.items(&shared, asked.shard)?;
     let total = lists.iter().map(|(_, manifest)| manifest.items.len()).sum();
+    let (told, known) = (order::told(&asked.order, Some(asked.shard)), order.known(&shared, asked.shard)?);
+    project.shared = Some(SharedCache::for_worker(&asked.remote, &project.store.path("shared"), told, known)?);
     let shared = super::delegate::shared(&project)?;
     // From here on nothing is to be lost by a shared cache that is away for a moment.
     shared.refresh()?;
@@ -124,7 +126,7 @@ impl Shard<'_> {
         let tasks = wave.tasks_of(&lists);
         let names: Vec<&str> = stages.iter().map(|stage| self.project.pipeline.stages[*stage].name.as_str()).collect();
         wave.bring(&tasks, &names, self.progress)?;
-        let is_open = tasks.par_iter().map(|task| Ok(!wave.is_done(task)?)).collect::<Result<Vec<bool>>>()?;
+        let is_open = tasks.par_iter().map(|task| Ok(wave.missing(task)?.is_some())).collect::<Result<Vec<bool>>>()?;
         let open: Vec<&items::Task<'_>> = tasks.iter().zip(is_open).filter(|(_, is_open)| *is_open).map(|(task, _)| task).collect();
         self.fetch(open.iter().map(|task| task.item()))?;
         self.progress.report(Report::Begin { stages: &names, items: open.len() });

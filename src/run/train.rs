@@ -1,7 +1,6 @@
 //! Running training: the one stage whose result lies in the run's own folder.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
@@ -14,16 +13,16 @@ use serde_json::{Value, json};
 
 use super::{
     Made, Product, Run,
-    delegate::delegate_in,
-    trained::{self, Trained},
+    delegate::{Delegated, delegate_in},
+    trained::Trained,
 };
 use crate::{
     Error, Project,
-    cache::{actions::Outcome, write_whole},
+    cache::actions::Outcome,
     decide::{self, Freshness},
     error::Result,
-    executor,
     key::ActionKey,
+    order::Told,
     progress::{Progress, Report},
     shared::{Pushed, SharedCache},
     trainer::{self, Ended, Job},
@@ -102,12 +101,12 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     run.progress.report(Report::Begin { stages: &[&name], items: 0 });
     let again = run.options.train_again.then(|| run.record.run.id.clone());
     let by_others = by_others(run, stage, from, &key, again.as_deref(), &out);
-    if let Some(mut by_others) = by_others? {
-        merge(&mut by_others, result);
-        run.record.run.metrics.insert(name.clone(), by_others);
+    if let Some(ByOthers { result: mut theirs, was_asked }) = by_others? {
+        merge(&mut theirs, result);
+        run.record.run.metrics.insert(name.clone(), theirs);
         run.record.save()?;
         run.project.actions()?.put(&key, &Outcome::Trained { folder: folder.clone() })?;
-        return Ok(product(folder, executor::of(run.project).is_some(), began.elapsed()));
+        return Ok(product(folder, was_asked, began.elapsed()));
     }
     let job = job(run.project, stage, &dataset, out.clone(), run.options.time_budget);
     let progress = run.progress;
@@ -128,50 +127,69 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     run.project.actions()?.put(&key, &Outcome::Trained { folder: folder.clone() })?;
     if run.options.push.unwrap_or(run.project.pipeline.cache.push)
         && let Some(shared) = run.project.shared.as_ref().filter(|shared| !shared.is_lost())
-        && let Err(error) = put(run.project, shared, &key, again.as_deref(), &out, &result)
+        && let Err(error) = Trained::new(run.project, shared, &key, again.as_deref()).put(&out, &result)
     {
         shared.without(error)?;
     }
     Ok(product(folder, true, began.elapsed()))
 }
 
-/// Takes a training that others did, or has them do it; answers what became of it, or nothing where this process is to do it.
-fn by_others(run: &Run<'_>, stage: usize, from: usize, key: &ActionKey, again: Option<&str>, out: &Path) -> Result<Option<Value>> {
+/// A training that others did.
+struct ByOthers {
+    /// What became of it.
+    result: Value,
+    /// Whether they did it for this run.
+    was_asked: bool,
+}
+
+/// Takes a training that others did, or has them do it; answers nothing where this process is to do it.
+fn by_others(run: &Run<'_>, stage: usize, from: usize, key: &ActionKey, again: Option<&str>, out: &Path) -> Result<Option<ByOthers>> {
     let project = &*run.project;
     let Some(shared) = project.shared.as_ref().filter(|shared| !shared.is_lost()) else { return Ok(None) };
     let trained = Trained::new(project, shared, key, again);
-    let take = || -> Result<Option<Value>> {
-        if !trained.is_done()? || !trained.bring(out)? {
-            return Ok(None);
-        }
-        let bytes = fs::read(out.join(trained::RESULT)).unwrap_or_default();
-        Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| json!({}))))
+    let take = |was_asked| -> Result<Option<ByOthers>> {
+        let result = if trained.is_done()? { trained.bring(out)? } else { None };
+        Ok(result.map(|result| ByOthers { result, was_asked }))
     };
-    match take() {
+    match take(false) {
         Ok(None) => {}
         Ok(done) => return Ok(done),
         Err(error) => shared.without(error)?,
     }
     let manifest = run.manifest(from)?;
     let files: Vec<(usize, &Item)> = manifest.items.iter().filter(|item| item.photo.path.is_empty()).map(|item| (from, item)).collect();
-    let shown = AtomicUsize::new(0);
-    let is_done = |at: usize| {
-        // What it has so far is there to be looked at, samples and all.
-        if at == 0 && trained.parts()? > shown.load(Ordering::Relaxed) {
-            shown.store(trained.bring_part(out)?.unwrap_or_default(), Ordering::Relaxed);
-        }
-        trained.is_done()
-    };
-    if !delegate_in(run, &[stage], &files, 1, &is_done)? {
+    let asked = TrainedElsewhere { trained: &trained, out, shown: AtomicUsize::new(0) };
+    if !delegate_in(run, &[stage], &files, 1, &asked)? {
         return Ok(None);
     }
-    take()?.map(Some).ok_or_else(|| Error::Lost { what: "what was trained is gone from the shared cache".to_owned() })
+    take(true)?.map(Some).ok_or_else(|| Error::Lost { what: "what was trained is gone from the shared cache".to_owned() })
 }
 
-/// Puts a finished training where others find it.
-fn put(project: &Project, shared: &SharedCache, key: &ActionKey, again: Option<&str>, out: &Path, result: &Value) -> Result<()> {
-    write_whole(&out.join(trained::RESULT), &serde_json::to_vec_pretty(result).expect("a result is plain data"))?;
-    Trained::new(project, shared, key, again).put(out).map(|_| ())
+/// A training that others are asked to do.
+struct TrainedElsewhere<'a> {
+    trained: &'a Trained<'a>,
+    out: &'a Path,
+    /// So many of its parts are here.
+    shown: AtomicUsize,
+}
+
+impl Delegated for TrainedElsewhere<'_> {
+    fn missing(&self, _: usize) -> Result<Option<ActionKey>> {
+        Ok(if self.trained.is_done()? { None } else { Some(self.trained.done()) })
+    }
+
+    /// Its worker goes on from the last part, whoever told of that.
+    fn told(&self, at: usize) -> Result<Vec<Told>> {
+        if at == 0 { self.trained.told() } else { Ok(Vec::new()) }
+    }
+
+    /// What it has so far is there to be looked at, samples and all.
+    fn hear(&self) -> Result<()> {
+        if self.trained.parts()? > self.shown.load(Ordering::Relaxed) {
+            self.shown.store(self.trained.bring_part(self.out)?.unwrap_or_default(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
 }
 
 /// A worker's training: goes on from the last part that somebody told of, and tells of parts on the way.
@@ -215,8 +233,7 @@ pub(super) fn work(
         trained.put_part(&out)?;
         return Err(Error::Stopped);
     }
-    write_whole(&out.join(trained::RESULT), &serde_json::to_vec_pretty(&result).expect("a result is plain data"))?;
-    trained.put(&out)
+    trained.put(&out, &result)
 }
 
 /// The trainer's job.

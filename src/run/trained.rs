@@ -4,26 +4,27 @@
 //! there as a list of files: under a key of its own when it is done, and under a first, second, third key on the way. Whoever takes the
 //! training up goes on from the last of these. Nothing is ever replaced, and files that did not change are not sent again.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs, path::Path, sync::Arc};
 
 use catgen_api::{Digest, Item, Manifest, Photo};
+use serde_json::{Value, json};
 
 use super::bring;
 use crate::{
-    Error, Project,
-    cache::actions::Outcome,
+    Error, Project, below,
+    cache::{actions::Outcome, write_whole},
     error::Result,
     key::ActionKey,
+    order::Told,
     progress::Silent,
     shared::{Finished, Pushed, SharedCache},
 };
 
 /// The file of a training's folder that says what became of it, for the record of the run that asked for it.
-pub(super) const RESULT: &str = "result.json";
+const RESULT: &str = "result.json";
+
+/// What its key is told by when it is finished.
+const DONE: &str = "done";
 
 /// A training as others may know it.
 pub(super) struct Trained<'a> {
@@ -44,15 +45,21 @@ impl<'a> Trained<'a> {
     /// # Errors
     /// The shared cache's.
     pub(super) fn is_done(&self) -> Result<bool> {
-        Ok(self.shared.outcome(&derived(&self.key, "done"))?.is_some())
+        self.shared.knows(&self.done())
     }
 
-    /// Puts the folder of a finished training there.
+    /// The action that tells of all of it.
+    pub(super) fn done(&self) -> ActionKey {
+        derived(&self.key, DONE)
+    }
+
+    /// Puts the folder of a finished training there, with what became of it.
     ///
     /// # Errors
     /// The shared cache's, or the disk's.
-    pub(super) fn put(&self, folder: &Path) -> Result<Pushed> {
-        self.put_as(folder, "done")
+    pub(super) fn put(&self, folder: &Path, result: &Value) -> Result<Pushed> {
+        write_whole(&folder.join(RESULT), &serde_json::to_vec_pretty(result).expect("a result is plain data"))?;
+        self.put_as(folder, DONE)
     }
 
     /// Puts the folder as it is now there, as the part after those that are.
@@ -76,12 +83,39 @@ impl<'a> Trained<'a> {
         Ok(count)
     }
 
-    /// Brings a finished training into a folder; answers whether all of it is there.
+    /// What is known of its parts, as somebody has to know it who goes on from the last.
     ///
     /// # Errors
     /// The shared cache's, or the disk's.
-    pub(super) fn bring(&self, folder: &Path) -> Result<bool> {
-        self.bring_as(folder, "done")
+    pub(super) fn told(&self) -> Result<Vec<Told>> {
+        let (mut told, mut files) = (Vec::new(), Vec::new());
+        for number in (1..=self.parts()?).rev() {
+            let key = derived(&self.key, &part(number));
+            let Some((outcome @ Outcome::Packed { manifest: file }, _)) = self.shared.outcome(&key)? else { continue };
+            // Of the last one that is whole: those before are there to be counted.
+            if files.is_empty()
+                && let Some(size) = self.shared.size_of(&file)?
+                && let Some((list, _)) = bring::listed(self.project, self.shared, &file, &[], &Silent)?
+            {
+                files = list.items.iter().map(|item| (item.digest, item.bytes)).chain([(file, size)]).collect();
+                told.push(Told { key, outcome, files: files.clone() });
+            } else {
+                told.push(Told { key, outcome, files: Vec::new() });
+            }
+        }
+        Ok(told)
+    }
+
+    /// Brings a finished training into a folder; answers what became of it, or none unless all of it is there.
+    ///
+    /// # Errors
+    /// The shared cache's, or the disk's.
+    pub(super) fn bring(&self, folder: &Path) -> Result<Option<Value>> {
+        if !self.bring_as(folder, DONE)? {
+            return Ok(None);
+        }
+        let bytes = fs::read(folder.join(RESULT)).unwrap_or_default();
+        Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| json!({}))))
     }
 
     /// Brings the last part of which everything is there into a folder; answers its number.
@@ -101,7 +135,9 @@ impl<'a> Trained<'a> {
         let store = &self.project.store;
         let nobody = Arc::new(Photo { path: String::new(), digest: Digest::of(b""), size: [0, 0] });
         let mut items = Vec::new();
-        for (name, path) in files(folder) {
+        // What is half-written has a name that begins with a dot.
+        let is_whole = |name: &str| !name.rsplit('/').next().unwrap_or_default().starts_with('.');
+        for (name, path) in below::files(folder, folder).into_iter().filter(|(name, _)| is_whole(name)) {
             let bytes = match fs::read(&path) {
                 Ok(bytes) => bytes,
                 // The trainer took it away in the meantime: an older checkpoint.
@@ -129,26 +165,17 @@ impl<'a> Trained<'a> {
     fn bring_as(&self, folder: &Path, word: &str) -> Result<bool> {
         let Some((Outcome::Packed { manifest }, _)) = self.shared.outcome(&derived(&self.key, word))? else { return Ok(false) };
         let store = &self.project.store;
-        let Some(size) = self.shared.size_of(&manifest)? else { return Ok(false) };
-        if !bring::fetch(self.project, self.shared, &[(manifest, size)], &[], &Silent)?.is_empty() {
-            return Ok(false);
-        }
-        let Ok(list) = Manifest::from_bytes(&store.cas.read(&manifest)?) else { return Ok(false) };
-        let missing = list.items.iter().filter(|item| !store.cas.has(&item.digest, item.bytes));
-        let missing: Vec<(Digest, u64)> = missing.map(|item| (item.digest, item.bytes)).collect();
-        if !bring::fetch(self.project, self.shared, &missing, &[], &Silent)?.is_empty() {
-            return Ok(false);
-        }
+        let Some((list, _)) = bring::listed(self.project, self.shared, &manifest, &[], &Silent)? else { return Ok(false) };
         for item in &list.items {
             // A name that leads elsewhere is nobody's training.
-            if !Path::new(&item.name).components().all(|part| matches!(part, std::path::Component::Normal(_))) {
+            if !below::is_below(&item.name) {
                 return Ok(false);
             }
             let path = folder.join(&item.name);
             if Digest::of_file(&path).is_ok_and(|there| there == item.digest) {
                 continue;
             }
-            crate::cache::write_whole(&path, &store.cas.read(&item.digest)?)?;
+            write_whole(&path, &store.cas.read(&item.digest)?)?;
         }
         Ok(true)
     }
@@ -164,15 +191,4 @@ fn derived(key: &ActionKey, word: &str) -> ActionKey {
     hasher.update(key.as_bytes());
     hasher.update(word.as_bytes());
     ActionKey::from_bytes(*hasher.finalize().as_bytes())
-}
-
-/// The files of a folder, with their paths in it; but for half-written ones.
-fn files(folder: &Path) -> Vec<(String, PathBuf)> {
-    let named = |entry: walkdir::DirEntry| {
-        let name = entry.path().strip_prefix(folder).ok()?.to_str()?.replace(std::path::MAIN_SEPARATOR, "/");
-        Some((name, entry.into_path()))
-    };
-    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(std::result::Result::ok);
-    let is_whole = |entry: &walkdir::DirEntry| entry.file_type().is_file() && !entry.file_name().to_string_lossy().starts_with('.');
-    files.filter(is_whole).filter_map(named).collect()
 }

@@ -10,8 +10,14 @@
 //! ```
 //!
 //! A blob that is larger than a pack lies in several. Index objects are never changed: what is known is all of them together.
+//!
+//! What a worker is told is written in the same way, with a few pictures of a pack instead of all:
+//!
+//! ```text
+//! {"pack":"<hex>","places":[["<hex of a blob>",0,6144,81920],…]}    and where in the pack that lies
+//! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use catgen_api::Digest;
 use serde::{Deserialize, Serialize};
@@ -45,7 +51,11 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Piece(pub(super) Digest, pub(super) u64, pub(super) u64);
 
-/// A line of an index object as it is written; read, it is one of the three.
+/// Some bytes of a blob, and where in a pack they lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Placed(Digest, u64, u64, u64);
+
+/// A line of an index object as it is written; read, it is one of the four.
 #[derive(Serialize, Deserialize)]
 struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,6 +64,8 @@ struct Line {
     pack: Option<Digest>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pieces: Vec<Piece>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    places: Vec<Placed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     action: Option<Digest>,
     /// Not yet an [`Outcome`]: a later version of the program may know other ones.
@@ -64,7 +76,7 @@ struct Line {
 }
 
 impl Line {
-    const EMPTY: Self = Line { index: None, pack: None, pieces: Vec::new(), action: None, outcome: None, micros: 0 };
+    const EMPTY: Self = Line { index: None, pack: None, pieces: Vec::new(), places: Vec::new(), action: None, outcome: None, micros: 0 };
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -83,7 +95,7 @@ impl Index {
             match line {
                 Line { index: Some(VERSION), .. } => {}
                 Line { index: Some(other), .. } => return Err(format!("it is of version {other}, and this program knows {VERSION}")),
-                Line { pack: Some(pack), pieces, .. } if !gone.contains(&pack) => self.add_pack(pack, &pieces),
+                Line { pack: Some(pack), pieces, places, .. } if !gone.contains(&pack) => self.add_pack(pack, &pieces, &places),
                 Line { action: Some(action), outcome: Some(outcome), micros, .. } => {
                     let record = format!("{micros} {outcome}");
                     self.actions.insert(ActionKey::from_bytes(*action.as_bytes()), record.into());
@@ -95,7 +107,7 @@ impl Index {
         Ok(())
     }
 
-    fn add_pack(&mut self, digest: Digest, pieces: &[Piece]) {
+    fn add_pack(&mut self, digest: Digest, pieces: &[Piece], places: &[Placed]) {
         let pack = self.packs.len() as u32;
         self.packs.push(digest);
         let mut offset = 0;
@@ -103,6 +115,9 @@ impl Index {
             // Two machines may have put the same: should one place turn out to be bad, there is the other.
             self.blobs.entry(*blob).or_default().push(Place { pack, offset, at: *at, bytes: *bytes });
             offset += bytes;
+        }
+        for &Placed(blob, at, bytes, offset) in places {
+            self.blobs.entry(blob).or_default().push(Place { pack, offset, at, bytes });
         }
     }
 
@@ -137,6 +152,18 @@ impl Index {
         if let Some(places) = self.blobs.get_mut(blob) {
             places.retain(|place| !bad.contains(&(packs[place.pack as usize], *place)));
         }
+    }
+
+    /// Where these blobs lie, as the bytes of an index object for somebody who is to know no more than that.
+    pub(super) fn extract(&self, blobs: &[(Digest, u64)]) -> Writer {
+        let mut packs: BTreeMap<Digest, Vec<Placed>> = BTreeMap::new();
+        let known = blobs.iter().filter_map(|(blob, bytes)| Some((blob, self.places(blob, *bytes)?)));
+        for (blob, (pack, place)) in known.flat_map(|(blob, places)| places.into_iter().map(move |place| (blob, place))) {
+            packs.entry(pack).or_default().push(Placed(*blob, place.at, place.bytes, place.offset));
+        }
+        let mut writer = Writer::new();
+        packs.into_iter().for_each(|(pack, places)| writer.line(&Line { pack: Some(pack), places, ..Line::EMPTY }));
+        writer
     }
 
     /// Packs, blobs, bytes of blobs, actions.
@@ -244,6 +271,23 @@ mod tests {
         let mut reverse = Index::default();
         [&other, &written()].into_iter().for_each(|bytes| reverse.add(bytes, &HashSet::new()).unwrap());
         assert_eq!(reverse.places(&digest("large"), 97).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_extract_leads_to_the_same_places_and_to_no_others() {
+        let mut index = Index::default();
+        index.add(&written(), &HashSet::new()).unwrap();
+        let mut writer = index.extract(&[(digest("large"), 97), (digest("other"), 3)]);
+        writer.action(&key(1), &outcome("told"), 5);
+        let mut extract = Index::default();
+        extract.add(&writer.into_bytes(), &HashSet::new()).unwrap();
+        assert_eq!(extract.places(&digest("large"), 97).map(|places| places.len()), Some(2));
+        let places = |index: &Index| -> Vec<_> {
+            let places = index.places(&digest("large"), 97).unwrap();
+            places.into_iter().map(|(pack, place)| (pack, place.offset, place.at, place.bytes)).collect()
+        };
+        assert_eq!(places(&extract), places(&index));
+        assert_eq!((extract.counts(), extract.outcome(&key(1))), ([2, 1, 97, 1], Some((outcome("told"), 5))));
     }
 
     #[test]

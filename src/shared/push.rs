@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::AddAssign, time::Duration};
 use catgen_api::Digest;
 
 use super::{
-    SharedCache, fetch, in_parallel,
+    INDEX, Scope, SharedCache, fetch, in_parallel,
     index::{Piece, Writer},
 };
 use crate::{
@@ -74,30 +74,12 @@ impl SharedCache {
     /// # Errors
     /// The bucket's, or the disk's. What was put before stays.
     pub fn push(&self, finished: Vec<Finished>, store: &Store) -> Result<Pushed> {
-        let mut pushed = Pushed::default();
-        let mut batch = Batch::default();
-        let mut sent = HashSet::new();
+        let mut sending = Sending::new(self, store);
         for finished in finished {
             let made = made(&finished.outcome, store)?;
-            {
-                let known = self.read()?;
-                let is_there = |(blob, bytes): &(Digest, u64)| known.index.places(blob, *bytes).is_some();
-                if known.index.knows(&finished.key) && made.iter().all(is_there) {
-                    continue;
-                }
-                let news = made.into_iter().filter(|blob| !is_there(blob) && sent.insert(blob.0));
-                for (blob, bytes) in news {
-                    batch.bytes += bytes;
-                    batch.blobs.push((blob, bytes));
-                }
-            }
-            batch.actions.push(finished);
-            if batch.bytes >= BATCH_BYTES || batch.actions.len() >= BATCH_ACTIONS {
-                self.put(std::mem::take(&mut batch), store, &mut pushed)?;
-            }
+            sending.add(Some(finished), made)?;
         }
-        self.put(batch, store, &mut pushed)?;
-        Ok(pushed)
+        sending.end()
     }
 
     /// Puts files under no action, for somebody who knows what they are.
@@ -105,28 +87,14 @@ impl SharedCache {
     /// # Errors
     /// As [`SharedCache::push`].
     pub fn push_blobs(&self, blobs: Vec<(Digest, u64)>, store: &Store) -> Result<Pushed> {
-        let known = self.read()?;
-        let news = blobs.into_iter().filter(|(blob, bytes)| known.index.places(blob, *bytes).is_none());
-        let mut seen = HashSet::new();
-        let news: Vec<(Digest, u64)> = news.filter(|(blob, _)| seen.insert(*blob)).collect();
-        drop(known);
-        let mut pushed = Pushed::default();
-        let mut batch = Batch::default();
-        for (blob, bytes) in news {
-            batch.bytes += bytes;
-            batch.blobs.push((blob, bytes));
-            if batch.bytes >= BATCH_BYTES {
-                self.put(std::mem::take(&mut batch), store, &mut pushed)?;
-            }
+        let mut sending = Sending::new(self, store);
+        for blob in blobs {
+            sending.add(None, vec![blob])?;
         }
-        self.put(batch, store, &mut pushed)?;
-        Ok(pushed)
+        sending.end()
     }
 
-    fn put(&self, batch: Batch, store: &Store, pushed: &mut Pushed) -> Result<()> {
-        if batch.actions.is_empty() && batch.blobs.is_empty() {
-            return Ok(());
-        }
+    fn put(&self, batch: &Batch, store: &Store) -> Result<()> {
         let packs = in_parallel(&packs(&batch.blobs), |pieces| {
             let (bytes, pieces) = fill(pieces, store)?;
             let pack = Digest::of(&bytes);
@@ -145,13 +113,59 @@ impl SharedCache {
         }
         let bytes = index.into_bytes();
         let digest = Digest::of(&bytes);
-        self.bucket()?.create(&format!("index/{digest}"), bytes.clone())?;
+        self.bucket()?.create(&format!("{INDEX}/{digest}"), bytes.clone())?;
+        if let Some(Scope { told, .. }) = &self.scope {
+            self.bucket()?.create(&format!("{told}/{digest}"), digest.to_string().into_bytes())?;
+        }
         self.keep(&digest, &bytes)?;
         self.add(&mut self.write(), digest, &bytes);
-        pushed.actions += batch.actions.len();
-        pushed.blobs += batch.blobs.len();
-        pushed.bytes += batch.bytes;
         Ok(())
+    }
+}
+
+/// What is being put, a batch at a time, without what is there already.
+struct Sending<'a> {
+    shared: &'a SharedCache,
+    store: &'a Store,
+    sent: HashSet<Digest>,
+    batch: Batch,
+    pushed: Pushed,
+}
+
+impl<'a> Sending<'a> {
+    fn new(shared: &'a SharedCache, store: &'a Store) -> Self {
+        Self { shared, store, sent: HashSet::new(), batch: Batch::default(), pushed: Pushed::default() }
+    }
+
+    /// Adds files, and the action that made them.
+    fn add(&mut self, action: Option<Finished>, blobs: Vec<(Digest, u64)>) -> Result<()> {
+        let known = self.shared.read()?;
+        let is_there = |(blob, bytes): &(Digest, u64)| known.index.places(blob, *bytes).is_some();
+        if action.as_ref().is_none_or(|action| known.index.knows(&action.key)) && blobs.iter().all(is_there) {
+            return Ok(());
+        }
+        for (blob, bytes) in blobs.into_iter().filter(|blob| !is_there(blob) && self.sent.insert(blob.0)) {
+            self.batch.bytes += bytes;
+            self.batch.blobs.push((blob, bytes));
+        }
+        drop(known);
+        self.batch.actions.extend(action);
+        if self.batch.bytes >= BATCH_BYTES || self.batch.actions.len() >= BATCH_ACTIONS { self.put() } else { Ok(()) }
+    }
+
+    fn put(&mut self) -> Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.actions.is_empty() && batch.blobs.is_empty() {
+            return Ok(());
+        }
+        self.shared.put(&batch, self.store)?;
+        self.pushed += Pushed { actions: batch.actions.len(), blobs: batch.blobs.len(), bytes: batch.bytes };
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<Pushed> {
+        self.put()?;
+        Ok(self.pushed)
     }
 }
 

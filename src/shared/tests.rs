@@ -142,6 +142,37 @@ fn what_is_known_is_kept_for_those_who_ask_nobody() {
 }
 
 #[test]
+fn a_worker_learns_what_its_plan_says_and_what_was_told_of_its_shard() {
+    let remote = tempfile::tempdir().unwrap();
+    let one = home(remote.path());
+    let finished: Vec<Finished> = (1..4).map(|n| one.finished(n, &[&[n; 100]])).collect();
+    one.shared.push(finished.clone(), &one.store).unwrap();
+    let given = one.shared.extract(&[(Digest::of(&[1; 100]), 100)], [(&finished[0].key, &finished[0].outcome)]).unwrap();
+    let worker = |shard: usize| {
+        let Home { _folder, store, shared } = home(remote.path());
+        let told = format!("told/plan/{shard}");
+        let shared = SharedCache::for_worker(shared.address(), &store.path("shared"), told, given.clone()).unwrap();
+        Home { _folder, store, shared }
+    };
+    let first = worker(0);
+    let knows = |home: &Home, number: u8| home.shared.knows(&ActionKey::from_bytes([number; 32])).unwrap();
+    assert_eq!((knows(&first, 1), knows(&first, 2)), (true, false));
+    assert_eq!((first.fetch(&[&[1; 100]]), first.fetch(&[&[2; 100]])), ((1, 0), (0, 1)));
+    assert_eq!(first.shared.requests(), Requests { list: 1, get: 1, put: 0 }, "no index was read");
+    first.shared.push(vec![first.finished(9, &[b"new"])], &first.store).unwrap();
+    // The next one for the same shard goes on from there, one for another knows nothing of it; whoever ordered all of it does.
+    assert_eq!((knows(&worker(0), 9), knows(&worker(1), 9), knows(&one, 9)), (true, false, false));
+    assert_eq!((one.shared.refresh_told("told/plan").unwrap(), knows(&one, 9)), (1, true));
+    assert_eq!(one.shared.refresh_told("told/plan").unwrap(), 0);
+    assert_eq!(one.fetch(&[b"new"]), (1, 0));
+    // A pack that is gone takes nothing with it that lies elsewhere.
+    let last = worker(0);
+    let own = objects(remote.path(), "packs").into_iter().find(|pack| fs::read(pack).unwrap() == b"new").unwrap();
+    fs::remove_file(own).unwrap();
+    assert_eq!((last.fetch(&[b"new"]), last.fetch(&[&[1; 100]])), ((0, 1), (1, 0)));
+}
+
+#[test]
 fn the_first_error_of_many_ends_it() {
     let asked = AtomicUsize::new(0);
     let failed = in_parallel(&(0..10_000).collect::<Vec<_>>(), |n| {

@@ -10,9 +10,9 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    home::{Home, SMALL, TRAIN, has_trainer, shared},
+    home::{Home, SMALL, TRAIN, has_python, has_trainer, shared, wait_until},
     real_photos::unzip,
-    servers::{Cluster, S3, wait_until},
+    servers::{Cluster, S3},
     shared_cache::{check_same, sum},
     workers,
 };
@@ -158,14 +158,6 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
-}
-
-fn has_python(test: &str) -> bool {
-    let found = Command::new("python3").args(["-c", ""]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    if !found {
-        eprintln!("skipped: {test} needs python3");
-    }
-    found
 }
 
 #[test]

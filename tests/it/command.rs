@@ -7,13 +7,13 @@ use std::{
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use catgen_picture::{Picture, Rgb, RgbImage};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::home::Home;
+use crate::home::{Home, has_python, wait_until};
 
 const PIPELINE: &str = r#"
 [[stage]]
@@ -57,14 +57,6 @@ for line in sys.stdin:
     print(json.dumps({"id": r["id"], **answer}), flush=True)
 note("end")
 "#;
-
-fn has_python(test: &str) -> bool {
-    let found = Command::new("python3").args(["-c", ""]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    if !found {
-        eprintln!("skipped: {test} needs python3");
-    }
-    found
-}
 
 /// A workspace with five photos and two programs.
 fn home(pipeline: &str) -> Home {
@@ -211,14 +203,6 @@ fn start(home: &Home, args: &[&str]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap()
 }
 
-fn wait_for(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn ctrl_c_lets_workers_finish_what_is_in_flight() {
     if !has_python("ctrl_c_lets_workers_finish_what_is_in_flight") {
@@ -227,7 +211,7 @@ fn ctrl_c_lets_workers_finish_what_is_in_flight() {
     let home = home(PIPELINE);
     let args = ["--until", "1.Mine", "--set", "1.Mine.options={sleep=0.5}"];
     let mut run = start(&home, &args);
-    wait_for("a third request", || noted(&home, "mine.py", "asked") >= 3);
+    wait_until("a third request", || noted(&home, "mine.py", "asked") >= 3);
     kill_process_group(Pid::from_child(&run), Signal::INT).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(130));
     let asked = noted(&home, "mine.py", "asked");
@@ -245,11 +229,11 @@ fn a_killed_run_leaves_no_worker_and_no_folder_behind() {
     let home = home(PIPELINE);
     let args = ["--until", "1.Mine", "--set", "1.Mine.options={sleep=0.5}"];
     let mut run = start(&home, &args);
-    wait_for("a third request", || noted(&home, "mine.py", "asked") >= 3);
+    wait_until("a third request", || noted(&home, "mine.py", "asked") >= 3);
     run.kill().unwrap();
     run.wait().unwrap();
     // Each notes its end, or breaks down because nobody listens to its answer: then Python says so and is gone as well.
-    wait_for("the end of the workers", || !is_used(&home));
+    wait_until("the end of the workers", || !is_used(&home));
     let asked = noted(&home, "mine.py", "asked");
     home.run(&args);
     assert!(noted(&home, "mine.py", "asked") <= 5 + 2, "more was done again than two threads had in flight");
@@ -324,7 +308,7 @@ fn a_batch_that_is_interrupted_or_killed_loses_what_was_in_flight() {
         let home = batch_home();
         fs::write(home.path("slowly"), "").unwrap();
         let mut run = start(&home, &[]);
-        wait_for("a third picture", || noted(&home, "batch.sh", "asked") >= 3);
+        wait_until("a third picture", || noted(&home, "batch.sh", "asked") >= 3);
         // The engine has to hear of the second, too, and is at it for half a second.
         std::thread::sleep(Duration::from_millis(250));
         if kill {
@@ -334,7 +318,7 @@ fn a_batch_that_is_interrupted_or_killed_loses_what_was_in_flight() {
         }
         let code = run.wait().unwrap().code();
         assert!(kill || code == Some(130), "{code:?}");
-        wait_for("the end of the program", || !is_used(&home));
+        wait_until("the end of the program", || !is_used(&home));
         let asked = noted(&home, "batch.sh", "asked");
         assert!(asked < 5, "it was done before it could be stopped");
         fs::remove_file(home.path("slowly")).unwrap();

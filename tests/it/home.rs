@@ -3,7 +3,8 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -152,4 +153,22 @@ pub(crate) fn has_trainer(test: &str) -> bool {
         eprintln!("skipped: {test} needs catgen-train (cargo build -p catgen-train --features torch)");
     }
     found
+}
+
+/// Whether Python is on this machine, with a word about what is skipped if not.
+pub(crate) fn has_python(test: &str) -> bool {
+    let found = Command::new("python3").args(["-c", ""]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !found {
+        eprintln!("skipped: {test} needs python3");
+    }
+    found
+}
+
+/// Waits until something is so, for at most a minute.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < end, "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

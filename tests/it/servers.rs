@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::home::wait_until;
+
 /// A program on the `PATH`, or where Debian puts those for administrators.
 fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -30,15 +32,6 @@ fn s3_ports() -> Vec<u16> {
     let candidates = std::iter::repeat_with(|| 11_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 9_000);
     let is_free = |port: &u16| [*port, *port + 10_000].into_iter().all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
     candidates.filter(is_free).take(4).collect()
-}
-
-/// Waits until something is so, for at most a minute.
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < end, "waited too long: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// A process that ends with this value.

@@ -1,6 +1,9 @@
 //! Work that others do: workers as processes of this machine, and what becomes of it when they die.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use catgen_api::Digest;
 use serde_json::Value;
@@ -13,7 +16,7 @@ use crate::{
 /// [`SMALL`] with a shared cache, computed by two workers.
 pub(crate) fn pipeline(remote: &Path, executor: &str) -> String {
     let address = url::Url::from_directory_path(remote).unwrap();
-    format!("{SMALL}\n[cache]\nremote = \"{address}\"\n\n[executor]\n{executor}\nmin_items = 1\npublish_every = 1\n")
+    format!("{SMALL}\n[cache]\nremote = \"{address}\"\n\n[executor]\n{executor}\nmin_items = 1\nhead_start = 0\npublish_every = 1\n")
 }
 
 const TWO: &str = "kind = \"processes\"\nshards = 2";
@@ -60,6 +63,36 @@ fn a_shard_that_is_done_is_not_done_again() {
     assert!(words.contains("there is no shard 2: the plan has 2, counted from 0"), "{words}");
 }
 
+#[test]
+fn a_worker_goes_on_from_what_is_known() {
+    let remote = tempfile::tempdir().unwrap();
+    let home = Home::with_cats(&pipeline(remote.path(), TWO), 4);
+    home.run(&["--until", "3.Zoom_photos", "--set", "executor.kind=local"]);
+    let actions = || home.lines(&["cache", "stats", "--json"]).remove(0)["actions"].as_u64().unwrap();
+    let before = actions();
+    home.run(&["--until", "6.Photos_64px"]);
+    let said: String = logs(&home).iter().map(|log| fs::read_to_string(log).unwrap()).collect();
+    let results = said.split(" known, ").skip(1).map(|rest| rest.split(' ').next().unwrap().parse::<u64>().unwrap());
+    assert_eq!(results.sum::<u64>(), actions() - before, "{said}");
+    assert!(actions() > before);
+}
+
+#[test]
+fn few_facts_are_no_job() {
+    let remote = tempfile::tempdir().unwrap();
+    let home = Home::with_cats(&pipeline(remote.path(), TWO), 3);
+    home.run(&["--until", "1.No_duplicates", "--set", "executor.head_start=60"]);
+    assert!(logs(&home).is_empty() && !remote.path().join("plans").exists());
+    home.run(&["--until", "1.No_duplicates", "--set", "1.No_duplicates.bits=256"]);
+    assert_eq!(orders(remote.path()).len(), 1);
+}
+
+/// What workers of a workspace said.
+fn logs(home: &Home) -> Vec<PathBuf> {
+    let files = fs::read_dir(home.path(".catgen/jobs")).into_iter().flatten().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|it| it == "log")).collect()
+}
+
 /// The plans in a shared folder, by digest.
 fn orders(remote: &Path) -> Vec<(String, Value)> {
     let files = fs::read_dir(remote.join("plans")).unwrap().map(|entry| entry.unwrap());
@@ -93,11 +126,7 @@ fn a_worker_that_cannot_work_is_tried_again_and_then_named() {
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{words}");
     assert!(words.contains("trying again") && words.contains("still missing after 2 attempts: "), "{words}");
-    let log = fs::read_dir(home.path(".catgen/jobs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|it| it == "log"));
-    assert!(fs::read_to_string(log.unwrap()).unwrap().contains("/there/is/no/such/folder"));
+    assert!(fs::read_to_string(&logs(&home)[0]).unwrap().contains("/there/is/no/such/folder"));
     // Nothing is lost by that.
     home.run(&["--until", "1.No_duplicates"]);
 }
@@ -153,9 +182,12 @@ fn a_training_by_a_worker_is_that_of_this_process_and_everybody_has_it() {
     let home = Home::with_cats(&by_workers, 12);
     let third = Home::with_cats(&by_workers.replace("\"processes\"", "\"local\""), 12);
     assert_eq!(counts(&alone.run(&[])), counts(&home.run(&[])));
-    assert_eq!(sum(&third.run(&[]), "stage", "computed"), 0);
+    let fourth = Home::with_cats(&by_workers, 12);
     assert_eq!(trained(&alone), trained(&home));
-    assert_eq!(trained(&alone), trained(&third));
+    for other in [&third, &fourth] {
+        assert_eq!(sum(&other.run(&[]), "stage", "computed"), 0, "what was brought was computed by nobody");
+        assert_eq!(trained(&alone), trained(other));
+    }
     // What it came to is in the record of whoever has it, and a generator is a generator.
     for home in [&home, &third] {
         let run = home.lines(&["runs", "--json"]).remove(0);

@@ -1,0 +1,104 @@
+//! Having others take pictures through item stages.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
+use catgen_api::Item;
+use rayon::prelude::*;
+
+use super::{Run, Task, Wave};
+use crate::{
+    cache::actions::Outcome,
+    decide,
+    error::Result,
+    executor,
+    key::ActionKey,
+    order::Told,
+    progress::Aside,
+    run::{
+        bring::Found,
+        delegate::{self, Delegated},
+    },
+};
+
+/// The tasks of a wave of which something is missing.
+struct Open<'a> {
+    wave: &'a Wave<'a>,
+    run: &'a Run<'a>,
+    /// Items, each with its task.
+    items: Vec<(&'a Task<'a>, &'a Item)>,
+    /// What was known before, and what has become known.
+    before: HashSet<ActionKey>,
+    since: Mutex<HashSet<ActionKey>>,
+}
+
+/// Has others compute what is missing, if the pipeline says so, and brings it here; answers the actions that they computed.
+pub(super) fn delegate(wave: &Wave<'_>, run: &Run<'_>, tasks: &[Task<'_>]) -> Result<HashSet<ActionKey>> {
+    if executor::of(wave.project).is_none() {
+        return Ok(HashSet::new());
+    }
+    let open = |task| Ok(wave.missing(task)?.map(|_| task));
+    let tasks: Vec<&Task<'_>> = tasks.par_iter().map(open).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let known = |task: &&Task<'_>| -> Result<HashSet<ActionKey>> {
+        let mut keys = HashSet::new();
+        wave.follow(task, &mut |_, asked| {
+            keys.extend(asked.known.as_ref().map(|_| asked.key));
+            Ok(())
+        })?;
+        Ok(keys)
+    };
+    let before = tasks.par_iter().map(known).try_reduce(HashSet::new, |one, other| Ok(one.union(&other).copied().collect()))?;
+    let items: Vec<(&Task<'_>, &Item)> = tasks.iter().flat_map(|task| task.items.iter().map(|queued| (*task, queued.item))).collect();
+    let wanted: Vec<(usize, &Item)> = items.iter().map(|(task, item)| (task.from, *item)).collect();
+    let stages: Vec<usize> = wave.branches.iter().map(|branch| branch.stage).collect();
+    let open = Open { wave, run, items, before, since: Mutex::default() };
+    delegate::delegate(run, &stages, &wanted, &open)?;
+    Ok(open.since.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Delegated for Open<'_> {
+    fn missing(&self, at: usize) -> Result<Option<ActionKey>> {
+        self.wave.missing(self.items[at].0)
+    }
+
+    /// What became of it so far, where its files are there for others, too.
+    fn told(&self, at: usize) -> Result<Vec<Told>> {
+        let project = self.wave.project;
+        let shared = delegate::shared(project)?;
+        let mut told = Vec::new();
+        let mut note = |stage, asked: &decide::Asked| -> Result<()> {
+            let Some(outcome) = &asked.known else { return Ok(()) };
+            let files = match outcome {
+                Outcome::Keep(stored) => decide::kept(project, stage, stored).map(|output| (output.digest, output.bytes)).collect(),
+                _ => Vec::new(),
+            };
+            if files.iter().map(|(file, bytes)| shared.has(file, *bytes)).all(|is_there| matches!(is_there, Ok(true))) {
+                told.push(Told { key: asked.key, outcome: outcome.clone(), files });
+            }
+            Ok(())
+        };
+        self.wave.follow(self.items[at].0, &mut note)?;
+        Ok(told)
+    }
+
+    /// Brings it here, while the rest is being worked on.
+    fn take(&self, done: &[usize]) -> Result<()> {
+        let project = self.wave.project;
+        let look = |at: &usize| -> Result<(Found, Vec<ActionKey>)> {
+            let (mut found, mut keys) = (Found::default(), Vec::new());
+            self.wave.follow(self.items[*at].0, &mut |stage, asked| {
+                keys.extend(asked.known.as_ref().map(|_| asked.key).filter(|key| !self.before.contains(key)));
+                found.note(project, stage, asked)
+            })?;
+            Ok((found, keys))
+        };
+        let looked = done.par_iter().map(look).collect::<Result<Vec<_>>>()?;
+        let (found, keys): (Vec<Found>, Vec<Vec<ActionKey>>) = looked.into_iter().unzip();
+        let found = found.into_iter().fold(Found::default(), Found::merge);
+        found.bring_from(project, delegate::shared(project)?, &[], &Aside(self.run.progress))?;
+        self.since.lock().unwrap_or_else(PoisonError::into_inner).extend(keys.into_iter().flatten());
+        Ok(())
+    }
+}
