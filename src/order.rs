@@ -5,7 +5,7 @@
 //! worker on another machine computes under the same keys, or says what differs there; and a worker needs no index but that.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
 };
@@ -87,10 +87,12 @@ pub(crate) struct Part {
     pub(crate) made_with: [Components; 2],
 }
 
-/// The shard of an item: told by its content, so that a photo that is added moves no other.
-pub(crate) fn shard_of(item: &Digest, shards: usize) -> usize {
-    let leading = u64::from(u32::from_be_bytes(*item.as_bytes().first_chunk().expect("a digest has 32 bytes")));
-    ((leading * shards as u64) >> 32) as usize
+/// The shards of contents: ranges of digests with as many in each, so that none takes longer than the others. A photo that is added
+/// moves at most one from each to the next.
+fn cut<'a>(contents: impl Iterator<Item = &'a Digest>, shards: usize) -> HashMap<Digest, usize> {
+    let contents: BTreeSet<Digest> = contents.copied().collect();
+    let count = contents.len();
+    contents.into_iter().enumerate().map(|(rank, content)| (content, rank * shards / count)).collect()
 }
 
 impl Order {
@@ -105,9 +107,10 @@ impl Order {
             bucket.create(&name(&digest), bytes)?;
             Ok(digest)
         };
+        let shard_of = cut(asked.items.iter().map(|(_, item)| &item.digest), asked.shards);
         let mut cut: Vec<Cut<'_>> = (0..asked.shards).map(|_| Cut::default()).collect();
         for ((from, item), told) in asked.items.iter().zip(asked.told) {
-            let shard = &mut cut[shard_of(&item.digest, asked.shards)];
+            let shard = &mut cut[shard_of[&item.digest]];
             shard.items.entry(*from).or_default().push((*item).clone());
             shard.files.insert(item.digest, item.bytes);
             shard.files.extend(told.iter().flat_map(|told| told.files.iter().copied()));
@@ -179,6 +182,11 @@ impl Order {
             write(&folder.join(name), &object(shared, digest)?)?;
         }
         Ok(())
+    }
+
+    /// The shards that have something to do.
+    pub(crate) fn with_work(&self) -> Vec<usize> {
+        (0..self.shards.len()).filter(|shard| !self.shards[*shard].items.is_empty()).collect()
     }
 
     fn shard(&self, shard: usize) -> Result<&Shard> {
@@ -282,15 +290,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shards_are_even_and_an_added_photo_moves_nobody() {
-        let items: Vec<Digest> = (0..10_000_u32).map(|n| Digest::of(&n.to_le_bytes())).collect();
-        for shards in [1, 3, 16] {
+    fn shards_are_even_and_an_added_photo_moves_few() {
+        let items: Vec<Digest> = (0..101_u32).map(|n| Digest::of(&n.to_le_bytes())).collect();
+        for shards in [1, 3, 16, 200] {
+            // Of the same content there may be many items.
+            let before = cut(items[..100].iter().chain(&items[..7]), shards);
             let mut counts = vec![0; shards];
-            items.iter().for_each(|item| counts[shard_of(item, shards)] += 1);
-            let even = 10_000 / shards;
-            assert!(counts.iter().all(|count| *count > even * 9 / 10 && *count < even * 11 / 10 + 1), "{counts:?}");
+            before.values().for_each(|shard| counts[*shard] += 1);
+            assert!(counts.iter().all(|count| (100 / shards..=100_usize.div_ceil(shards)).contains(count)), "{counts:?}");
+            let after = cut(items.iter(), shards);
+            let moved = before.iter().filter(|(item, shard)| after[item] != **shard).count();
+            assert!(moved < shards, "{moved} of {shards}");
         }
-        assert_eq!(shard_of(&Digest::from_bytes([0xff; 32]), 7), 6);
-        assert_eq!(shard_of(&Digest::from_bytes([0; 32]), 7), 0);
+        assert!(cut([].iter(), 3).is_empty());
     }
 }

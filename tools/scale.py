@@ -10,6 +10,7 @@ time of the one process that waits for all the others.
 from __future__ import annotations
 
 import argparse
+import math
 
 # ---- measured or, where it says so, assumed: docs/scale.md
 PHOTO = 2_500_000  # bytes of a phone photo as it comes from the phone
@@ -24,13 +25,15 @@ LIST_PICTURE = 400  # bytes of a picture in a stage's list
 READ_INDEX = 2.1e-8  # seconds of a core a byte of index object, from the disk into the memory
 MEMORY_INDEX = 1.85  # bytes of memory a byte of index object
 LOOK_UP = 6.7e-6  # seconds of a core to ask whether a result is known (one stat and a look into memory)
+KNOWS = 2e-7  # assumed: seconds of a core to ask the memory whether somebody told of a result
+PAGE = 1000  # names that an object store lists in one answer
 LIST_SECONDS = 1.5e-8  # seconds of a core a byte of list, read or written
 PACK = 8 << 20
 BATCH = 64 << 20
 REQUEST = 0.03  # assumed: seconds until an object store answers, when it is not next door
 NETWORK = 1.0e9 / 8  # assumed: bytes a second of one machine's network
 AT_ONCE = 8  # requests of one process at once
-LOOK_EVERY = 15  # seconds between two looks at the shared cache
+LOOK_EVERY = (0.5, 15)  # seconds between two looks at the shared cache: a hundredth of what was waited for so far, within these
 
 
 def human(number: float, unit: str = "B") -> str:
@@ -47,6 +50,12 @@ def hours(seconds: float) -> str:
     return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
 
 
+def count_looks(seconds: float) -> float:
+    often, rarely = LOOK_EVERY
+    growing = 100 * math.log(max(1.0, min(seconds, 100 * rarely) / (100 * often)))
+    return min(seconds, 100 * often) / often + growing + max(0.0, seconds - 100 * rarely) / rarely
+
+
 def job(photos: int, nodes: int, cores: int, copies: int) -> dict:
     """All of one flow, in bytes, requests and seconds."""
     pictures = photos * copies
@@ -58,7 +67,7 @@ def job(photos: int, nodes: int, cores: int, copies: int) -> dict:
     indexes = max(nodes, made / BATCH)
     inputs = photos * PHOTO
     lists = (4 * photos + 2 * pictures) * LIST_PICTURE
-    looks = work / (nodes * cores) / LOOK_EVERY
+    looks = count_looks(work / (nodes * cores))
     return {
         "work, core-hours": work / 3600,
         "work on all nodes": work / (nodes * cores),
@@ -66,16 +75,19 @@ def job(photos: int, nodes: int, cores: int, copies: int) -> dict:
         "pictures made": made,
         "puts: packs": packs + inputs / PACK,
         "puts: index objects": indexes,
+        "puts: names of index objects": indexes,
         "gets of one worker for its inputs": inputs / nodes / PACK,
         "index objects, all bytes": index,
-        "memory of the index": index * MEMORY_INDEX,
+        "memory of the run's index": index * MEMORY_INDEX,
+        "memory of a worker's index": (index + photos * INDEX_PICTURE) / nodes * MEMORY_INDEX,
         "lists of all stages": lists,
         "list of the largest stage": pictures * LIST_PICTURE,
         "coordinator: photos up": inputs / NETWORK,
         "coordinator: pictures down": made / NETWORK,
         "coordinator: index down": max(index / NETWORK, indexes * REQUEST / AT_ONCE),
         "coordinator: index read": index * READ_INDEX,
-        "coordinator: one look, all results": (photos * 4 + pictures) * LOOK_UP,
+        "coordinator: results looked up": 3 * (photos * 4 + pictures) * LOOK_UP,
+        "coordinator: one look, at the end": photos * KNOWS + indexes / PAGE * REQUEST,
         "coordinator: looks": looks,
         "coordinator: lists written and read": 3 * lists * LIST_SECONDS,
         "files below data/": photos * 3 + 2 * pictures,
@@ -95,11 +107,11 @@ def show(value: float, name: str) -> str:
 
 LIMITS = [
     # what, from where on it hurts, what changes then
-    ("memory of the index", 32e9, "one index for everything no longer fits: index objects by the leading byte of the key, read where needed; a worker reads those of its shard"),
+    ("memory of the run's index", 32e9, "one index for everything no longer fits: index objects by the leading byte of the key, read where needed"),
     ("list of the largest stage", 4e9, "a stage's list as one file: lists by shard, and a list of their digests; a stage is known by the digest of that"),
     ("coordinator: pictures down", 3600.0, "the coordinator fetches every picture for the folders below data/: `store = \"none\"` on the large stages, folders only where people look"),
     ("coordinator: photos up", 3600.0, "one machine sends all photos: they have to be in the object store to begin with, and `original` has to list them there"),
-    ("coordinator: one look, all results", 15.0, "looking every result up at each look: workers tell of whole shards (`shard done`), the coordinator counts shards"),
+    ("coordinator: results looked up", 3600.0, "looking every result up, even once: workers tell of whole shards, with the lists of what they made, and the coordinator joins lists"),
     ("files below data/", 20e6, "one file a picture in folders: packs for the small ones, or nothing"),
     ("puts: index objects", 50_000, "a list of so many names takes minutes: merge index objects, in a tree"),
 ]

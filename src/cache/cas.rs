@@ -44,7 +44,16 @@ impl Cas {
     /// The file system's.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
-        if !self.has(&digest, bytes.len() as u64) {
+        self.put_as(&digest, bytes)?;
+        Ok(digest)
+    }
+
+    /// Stores bytes of which the caller knows that this is their digest.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn put_as(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        if !self.has(digest, bytes.len() as u64) {
             let write = || -> io::Result<()> {
                 let mut file = self.temp_file()?;
                 file.write_all(bytes)?;
@@ -52,15 +61,15 @@ impl Cas {
                     file.as_file().sync_data()?;
                 }
                 fault::point();
-                self.in_folder(&digest, |path| fs::rename(file.path(), path))?;
+                self.in_folder(digest, |path| fs::rename(file.path(), path))?;
                 // It is not at its old name any more, and nothing has to be removed there.
                 drop(file.into_temp_path().keep());
                 fault::point();
                 Ok(())
             };
-            write().map_err(Error::io("write", self.path(&digest)))?;
+            write().map_err(Error::io("write", self.path(digest)))?;
         }
-        Ok(digest)
+        Ok(())
     }
 
     /// Stores a file of the user's by reflink or copy, never by link: the user may edit it in place. Answers false, and

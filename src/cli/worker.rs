@@ -26,7 +26,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// Put what was computed into the shared cache after so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     publish_every: u64,
     /// A folder for temporary files; the system's own if left out
     #[arg(long, value_name = "DIR")]

@@ -91,7 +91,7 @@ impl Default for ExecutorSettings {
             head_start: 5,
             attempts: 3,
             deadline: 24 * 60,
-            publish_every: 20,
+            publish_every: 10,
             partition: None,
             account: None,
             cpus: None,

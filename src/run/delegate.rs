@@ -1,7 +1,7 @@
 //! Having others compute what is missing, and waiting for it.
 //!
-//! What they finish is brought here while they work on the rest. Only the shared cache says what is done. A job that is over with something missing is tried again with what is missing, a few times;
-//! a job that Slurm forgot is over; one of which nobody knows just now may still do its work. A run that is killed finds its job again
+//! What they finish is brought here while they work on the rest. Only the shared cache says what is done. A job that is over with something missing is tried again with what is missing, as long as
+//! something comes of it; a job that Slurm forgot is over; one of which nobody knows just now may still do its work. A run that is killed finds its job again
 //! in `.catgen/jobs/jobs.json` and goes on waiting for it.
 
 use std::{
@@ -19,7 +19,7 @@ use crate::{
     error::Result,
     executor::{self, Executor, Job, State, Work},
     key::ActionKey,
-    order::{self, Asked, Order, Told, shard_of},
+    order::{self, Asked, Order, Told},
     progress::Report,
     record,
     shared::SharedCache,
@@ -91,7 +91,7 @@ pub(super) fn delegate_in(run: &Run<'_>, stages: &[usize], items: &[(usize, &Ite
     run.progress.report(Report::Begin { stages: &names, items: items.len() });
     let deadline = Instant::now() + Duration::from_secs(60 * settings.deadline);
     let mut left: Vec<Left> = (0..items.len()).map(|at| Left { at, missing: None }).collect();
-    let mut attempt = 0;
+    let (mut attempt, mut fruitless) = (0, 0);
     let mut job = jobs(project).into_iter().find(|job| job.stages == names && matches!(executor.poll(job), State::Alive { .. }));
     if let Some(job) = &job {
         run.progress.report(Report::Warning(format!("{}: waiting for job {}, which is at it already", names.join(", "), job.id)));
@@ -114,12 +114,14 @@ pub(super) fn delegate_in(run: &Run<'_>, stages: &[usize], items: &[(usize, &Ite
         if !matches!(waited, Err(Error::Stopped)) {
             forget(project, &current)?;
         }
-        waited?;
+        let came = waited?;
         if left.is_empty() {
             return Ok(true);
         }
+        // Who had to make room for others, again and again, is no reason to give up.
+        fruitless = if came { 0 } else { fruitless + 1 };
         let (missing, of) = (left.len(), items.len());
-        if attempt >= settings.attempts {
+        if fruitless >= settings.attempts {
             let some: Vec<&str> = left.iter().take(NAMED).map(|left| items[left.at].1.name.as_str()).collect();
             let more = if missing > NAMED { format!(" and {} more", missing - NAMED) } else { String::new() };
             return Err(Error::Stage {
@@ -179,11 +181,8 @@ fn share_inputs(run: &Run<'_>, shared: &SharedCache, items: &[(usize, &Item)]) -
 fn submit(project: &Project, executor: &dyn Executor, asked: &Asked<'_>, attempt: usize) -> Result<Job> {
     let shared = shared(project)?;
     let (order, digest) = Order::write(project, shared, asked)?;
-    let mut with_work: Vec<usize> = asked.items.iter().map(|(_, item)| shard_of(&item.digest, asked.shards)).collect();
-    with_work.sort_unstable();
-    with_work.dedup();
     let is_training = asked.stages.iter().any(|stage| project.pipeline.stages[*stage].shape() == Shape::Train);
-    let work = Work { order: digest, shards: with_work, attempt, remote: shared.address().to_owned(), is_training };
+    let work = Work { order: digest, shards: order.with_work(), attempt, remote: shared.address().to_owned(), is_training };
     let id = executor.submit(&work)?;
     let stages = order.stages.into_iter().map(|part| part.name).collect();
     Ok(Job { id, name: work.name(), order: digest, attempt, stages, submitted: record::now() })
@@ -207,15 +206,15 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// Waits until nothing is left, or until the job is over.
-    fn wait(&self, left: &mut Vec<Left>) -> Result<()> {
+    /// Waits until nothing is left, or until the job is over. Answers whether anything came of it.
+    fn wait(&self, left: &mut Vec<Left>) -> Result<bool> {
         let began = Instant::now();
         let told = order::told(&self.job.order, None);
-        let (mut is_over, mut poll) = (false, Instant::now());
+        let (mut came, mut is_over, mut poll) = (false, false, Instant::now());
         loop {
             let look = Instant::now();
-            match self.shared.refresh_told(&told).and_then(|_| self.look(left)) {
-                Ok(()) => {}
+            match self.shared.refresh_told(&told).and_then(|news| self.look(left).map(|()| news > 0)) {
+                Ok(news) => came |= news,
                 // It may come back; what is done meanwhile is not lost.
                 Err(error @ Error::Shared { is_away: true, .. }) if Instant::now() < self.deadline => {
                     tracing::warn!("{error}; trying again")
@@ -224,7 +223,7 @@ impl Waiting<'_> {
             }
             // What a job did last was told of before it was over: so one more look after that is enough.
             if left.is_empty() || is_over {
-                return Ok(());
+                return Ok(came);
             }
             if poll <= Instant::now() {
                 is_over = self.executor.poll(self.job) == State::Over;

@@ -83,7 +83,7 @@ pub fn work(asked: &Asked, folder: &Path, kinds: &[Entry], tools: Tools, progres
 }
 
 /// A checkpoint is a hundred megabytes: told of this many times less often than pictures are.
-const TRAINING_PARTS: u32 = 15;
+const TRAINING_PARTS: u32 = 30;
 
 struct Shard<'a> {
     project: &'a Project,

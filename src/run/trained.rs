@@ -4,7 +4,7 @@
 //! there as a list of files: under a key of its own when it is done, and under a first, second, third key on the way. Whoever takes the
 //! training up goes on from the last of these. Nothing is ever replaced, and files that did not change are not sent again.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::HashSet, fs, path::Path, sync::Arc};
 
 use catgen_api::{Digest, Item, Manifest, Photo};
 use serde_json::{Value, json};
@@ -59,16 +59,20 @@ impl<'a> Trained<'a> {
     /// The shared cache's, or the disk's.
     pub(super) fn put(&self, folder: &Path, result: &Value) -> Result<Pushed> {
         write_whole(&folder.join(RESULT), &serde_json::to_vec_pretty(result).expect("a result is plain data"))?;
-        self.put_as(folder, DONE)
+        self.push(self.list(folder)?, DONE)
     }
 
-    /// Puts the folder as it is now there, as the part after those that are.
+    /// Puts the folder as it is now there, as the part after those that are, unless it is as it was in the last of them.
     ///
     /// # Errors
     /// The shared cache's, or the disk's.
     pub(super) fn put_part(&self, folder: &Path) -> Result<Pushed> {
         let parts = self.parts()?;
-        self.put_as(folder, &part(parts + 1))
+        let list = self.list(folder)?;
+        match self.shared.outcome(&derived(&self.key, &part(parts)))? {
+            Some((Outcome::Packed { manifest }, _)) if manifest == list => Ok(Pushed::default()),
+            _ => self.push(list, &part(parts + 1)),
+        }
     }
 
     /// How many parts are there.
@@ -131,7 +135,8 @@ impl<'a> Trained<'a> {
         Ok(None)
     }
 
-    fn put_as(&self, folder: &Path, word: &str) -> Result<Pushed> {
+    /// Stores a folder's files, and the list of them; answers that.
+    fn list(&self, folder: &Path) -> Result<Digest> {
         let store = &self.project.store;
         let nobody = Arc::new(Photo { path: String::new(), digest: Digest::of(b""), size: [0, 0] });
         let mut items = Vec::new();
@@ -158,8 +163,12 @@ impl<'a> Trained<'a> {
         }
         let (bytes, id) = Manifest::new(items, Vec::new()).encode();
         store.put_manifest_bytes(&id.file, &bytes)?;
-        let (key, outcome) = (derived(&self.key, word), Outcome::Packed { manifest: id.file });
-        self.shared.push(vec![Finished { key, outcome, micros: 0 }], store)
+        Ok(id.file)
+    }
+
+    fn push(&self, list: Digest, word: &str) -> Result<Pushed> {
+        let (key, outcome) = (derived(&self.key, word), Outcome::Packed { manifest: list });
+        self.shared.push(vec![Finished { key, outcome, micros: 0 }], &self.project.store)
     }
 
     fn bring_as(&self, folder: &Path, word: &str) -> Result<bool> {
@@ -176,6 +185,12 @@ impl<'a> Trained<'a> {
                 continue;
             }
             write_whole(&path, &store.cas.read(&item.digest)?)?;
+        }
+        // The trainer keeps the last few: so do those who bring it part by part.
+        let listed: HashSet<&str> = list.items.iter().map(|item| item.name.as_str()).collect();
+        let old = below::files(folder, &folder.join("checkpoints")).into_iter().filter(|(name, _)| !listed.contains(name.as_str()));
+        for (_, path) in old {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
         }
         Ok(true)
     }

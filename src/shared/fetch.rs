@@ -125,7 +125,7 @@ impl SharedCache {
         let mut bad = Vec::new();
         for ((blob, place), part) in blobs.iter().zip(parts) {
             if Digest::of(&part) == *blob {
-                cas.put(&part)?;
+                cas.put_as(blob, &part)?;
             } else {
                 bad.push(Bad(*blob, vec![(*pack, *place)]));
             }

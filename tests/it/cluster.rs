@@ -3,14 +3,14 @@
 use std::{
     collections::HashMap,
     fs,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use serde_json::Value;
 
 use crate::{
-    home::{Home, SMALL, TRAIN, has_python, has_trainer, shared, wait_until},
+    home::{Home, Running, SMALL, TRAIN, has_python, has_trainer, shared, wait_until},
     real_photos::unzip,
     servers::{Cluster, S3},
     shared_cache::{check_same, sum},
@@ -110,7 +110,7 @@ impl Slow {
     fn start(&self, cluster: &Cluster) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_catgen-pipe"));
         let command = command.args(["run", "--json"]).current_dir(self.home.folder.path()).env("SLURM_CONF", cluster.conf());
-        Running(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
+        Running::start(command)
     }
 
     /// How often each picture was worked on.
@@ -125,38 +125,15 @@ impl Slow {
     }
 
     /// Waits for a run and looks whether all is there, and nothing was worked on more often than that.
-    fn check(&self, run: Running, at_most: usize) {
+    fn check(&self, run: Running, at_most: usize) -> String {
         let output = run.output();
-        let words = String::from_utf8_lossy(&output.stderr);
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{words}");
         assert_eq!(fs::read_dir(self.home.path("data/1.Slow")).unwrap().count(), 24, "{words}");
         let worked = self.worked();
         assert!(worked.len() == 24 && worked.values().all(|count| *count <= at_most), "{worked:?}\n{words}");
         assert_eq!(self.home.computed(&["--set", "executor.kind=local"]), [0, 0]);
-    }
-}
-
-/// A process that ends with its test.
-struct Running(Option<Child>);
-
-impl Running {
-    fn child(&mut self) -> &mut Child {
-        self.0.as_mut().unwrap()
-    }
-
-    /// Waits for it.
-    fn output(mut self) -> Output {
-        self.0.take().unwrap().wait_with_output().unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        words
     }
 }
 
@@ -244,6 +221,22 @@ fn workers_that_have_to_make_room_lose_nothing() {
 }
 
 #[test]
+fn jobs_that_others_take_the_place_of_are_taken_up_again() {
+    let test = "preemption";
+    let Some(cluster) = Cluster::start(test, 2, 1).filter(|_| has_python(test)) else { return };
+    let slow = Slow::new();
+    let text =
+        fs::read_to_string(slow.home.path("pipeline.toml")).unwrap().replace("publish_every = 1", "publish_every = 600\nattempts = 1");
+    fs::write(slow.home.path("pipeline.toml"), text).unwrap();
+    let run = slow.start(&cluster);
+    wait_until("both nodes work", || slow.worked().len() >= 4 && fs::read_dir(slow.log.path()).unwrap().count() >= 2);
+    cluster.ask("sbatch", &["--partition=first", "--array=0-1", "--output=/dev/null", "--wrap=sleep 2"]);
+    // Once is all that is granted to work that comes to nothing.
+    let words = slow.check(run, 1);
+    assert!(words.contains("trying again"), "nobody had to go: {words}");
+}
+
+#[test]
 fn a_job_that_the_cluster_does_not_take_says_why() {
     let test = "a job that is not taken";
     let Some(cluster) = Cluster::start(test, 1, 1).filter(|_| has_python(test)) else { return };
@@ -321,12 +314,26 @@ fn wrong_credentials_and_a_missing_bucket_are_one_clear_error() {
 }
 
 #[test]
-fn a_worker_reads_its_work_from_an_object_store() {
-    let Some(s3) = S3::start("workers and S3") else { return };
-    let text = format!("{SMALL}\n[cache]\nremote = \"s3://cats/work\"\n\n[executor]\nkind = \"processes\"\nshards = 2\nmin_items = 1\n");
-    let [alone, home] = [SMALL, text.as_str()].map(|text| Home::with_cats(text, 4));
+fn workers_read_their_work_from_an_object_store() {
+    let test = "workers and S3";
+    let Some(s3) = S3::start(test) else { return };
+    let alone = Home::with_cats(SMALL, 4);
     alone.run(&[]);
-    let lines = on_s3(&s3, &home, &["run", "--json"]);
-    assert!(sum(&lines, "cache", "pulled") > 0);
-    check_same(&alone, &home);
+    let check = |executor: &str, place: &str, cluster: Option<&Cluster>| {
+        let remote = format!("[cache]\nremote = \"s3://cats/{place}\"\n\n[executor]\n{executor}\nmin_items = 1\nhead_start = 0\n");
+        let home = Home::with_cats(&format!("{SMALL}\n{remote}"), 4);
+        let mut command = home.command(&["run", "--json"]);
+        if let Some(cluster) = cluster {
+            cluster.on(&mut command);
+        }
+        let output = s3.on(&mut command).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(sum(&lines(&output.stdout), "cache", "pulled") > 0);
+        check_same(&alone, &home);
+    };
+    check("kind = \"processes\"\nshards = 2", "processes", None);
+    // What Slurm starts has the credentials from the environment in which the work was handed in.
+    if let Some(cluster) = Cluster::start(test, 2, 1) {
+        check(SLURM, "slurm", Some(&cluster));
+    }
 }

@@ -92,7 +92,7 @@ impl Cluster {
             let server = cluster.node(node);
             cluster.nodes.push(server);
         }
-        wait_until("the nodes come up", || cluster.ask("sinfo", &["-h", "-N", "-o", "%T"]).matches("idle").count() == nodes);
+        wait_until("the nodes come up", || cluster.ask("sinfo", &["-h", "-N", "-p", "cats", "-o", "%T"]).matches("idle").count() == nodes);
         Some(cluster)
     }
 
@@ -223,7 +223,10 @@ fn conf(folder: &Path, nodes: usize, cpus: usize) -> String {
         let at = format!("NodeHostname={host} NodeAddr=127.0.0.1 Port={port}");
         conf += &format!("NodeName=n{node} {at} CPUs={cpus} RealMemory=1000{gpu} State=UNKNOWN\n");
     }
-    conf + "PartitionName=cats Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
+    // Jobs of the second partition take the place of those of the first, who are told twenty seconds before.
+    conf + "PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\nSlurmctldParameters=preempt_send_user_signal\n\
+            PartitionName=cats Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=20\n\
+            PartitionName=first Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=9 PreemptMode=OFF\n"
 }
 
 /// An S3 server with one bucket, `cats`.

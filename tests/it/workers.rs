@@ -3,13 +3,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use catgen_api::Digest;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{
-    home::{Home, SMALL, TRAIN, has_trainer},
+    home::{Home, Running, SMALL, TRAIN, has_trainer, wait_until},
     shared_cache::{check_same, sum},
 };
 
@@ -198,6 +200,66 @@ fn a_training_by_a_worker_is_that_of_this_process_and_everybody_has_it() {
     // Trained again it is another training, which others do as well.
     let lines: Vec<Value> = home.ok(&["train", "--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(sum(&lines, "stage", "computed"), 1, "{lines:?}");
+}
+
+#[test]
+fn a_training_whose_worker_has_to_go_is_taken_up_where_it_was() {
+    let test = "a_training_whose_worker_has_to_go_is_taken_up_where_it_was";
+    if !has_trainer(test) {
+        return;
+    }
+    let (remote, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let train = TRAIN.replace("epochs = 2", "epochs = 40");
+    let alone = Home::with_cats(&format!("{SMALL}{train}"), 12);
+    alone.run(&[]);
+    let home = Home::with_cats(&pipeline(remote.path(), TWO).replace("[cache]", &format!("{train}\n[cache]")), 12);
+    home.run(&["--until", "Export"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_catgen-pipe"));
+    let command = command.arg("run").current_dir(home.folder.path()).env("TMPDIR", scratch.path()).env("CATGEN_LOG", "info");
+    let run = Running::start(command);
+    let is_checkpoint = |entry: walkdir::DirEntry| entry.path().extension().is_some_and(|extension| extension == "safetensors");
+    let files = || walkdir::WalkDir::new(scratch.path()).into_iter().filter_map(Result::ok);
+    wait_until("an epoch is trained", || files().any(is_checkpoint));
+    end_workers(run.id());
+    let output = run.output();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && words.contains("trying again"), "{words}");
+    let said: String = logs(&home).iter().map(|log| fs::read_to_string(log).unwrap()).collect();
+    assert!(said.contains("going on from part 1"), "{said}");
+    assert_eq!(trained(&alone), trained(&home));
+}
+
+#[test]
+fn a_training_that_was_begun_here_goes_on_elsewhere() {
+    let test = "a_training_that_was_begun_here_goes_on_elsewhere";
+    if !has_trainer(test) {
+        return;
+    }
+    let remote = tempfile::tempdir().unwrap();
+    let train = TRAIN.replace("epochs = 2", "epochs = 24");
+    let home = Home::with_cats(&pipeline(remote.path(), TWO).replace("[cache]", &format!("{train}\n[cache]")), 12);
+    let stopped = home.output(&["run", "--set", "executor.kind=local", "--time-budget", "0.02"]);
+    assert_eq!(stopped.status.code(), Some(130), "{}", String::from_utf8_lossy(&stopped.stderr));
+    let epochs = || home.lines(&["runs", "--json"]).iter().filter_map(|run| run["metrics"]["7.Train"]["epoch"].as_u64()).max();
+    let before = epochs().unwrap();
+    assert!(0 < before && before < 24, "{before}");
+    let output = home.command(&["run", "--set", "executor.kind=processes"]).env("CATGEN_LOG", "info").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: String = logs(&home).iter().map(|log| fs::read_to_string(log).unwrap()).collect();
+    assert!(said.contains("going on from part 1") && epochs() == Some(24), "{said}");
+}
+
+/// Tells the workers of a run to end.
+fn end_workers(run: u32) {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let is_worker = |pid: &i32| {
+        let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let parent = read("stat").rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse::<u32>().ok());
+        parent == Some(run) && read("cmdline").contains("worker")
+    };
+    let workers: Vec<i32> = processes.filter(is_worker).collect();
+    assert!(!workers.is_empty());
+    workers.iter().for_each(|pid| kill_process(Pid::from_raw(*pid).unwrap(), Signal::TERM).unwrap());
 }
 
 /// The weights of a workspace's newest training, by file.
