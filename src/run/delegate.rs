@@ -61,7 +61,7 @@ pub(super) trait Delegated: Sync {
         Ok(())
     }
 
-    /// Somebody told of something.
+    /// Called at each look: for what is worth having before anything is done.
     fn hear(&self) -> Result<()> {
         Ok(())
     }
