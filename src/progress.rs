@@ -1,5 +1,7 @@
 //! `Progress`: what the engine reports while it works. It never prints; a `Progress` does.
 
+use std::sync::{Mutex, PoisonError};
+
 use catgen_train::Event;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +27,7 @@ pub struct StageReport {
 }
 
 /// What went to or came from the shared cache; the names are a contract of `run --json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Traffic {
     /// Files brought here.
     pub pulled: usize,
@@ -101,17 +103,42 @@ impl Progress for Silent {
     fn report(&self, _: Report<'_>) {}
 }
 
-/// Somebody who is told what is brought from others, and not each step of it: something else is being waited for.
-pub struct Aside<'a>(pub &'a dyn Progress);
+/// Somebody who learns at the end what was brought from others, and not of each step of it: something else is being waited for.
+pub struct Aside<'a> {
+    to: &'a dyn Progress,
+    traffic: Mutex<Traffic>,
+}
+
+impl<'a> Aside<'a> {
+    /// For that one to learn.
+    pub fn new(to: &'a dyn Progress) -> Self {
+        Self { to, traffic: Mutex::default() }
+    }
+
+    /// The end.
+    pub fn tell(self) {
+        let traffic = self.traffic.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if traffic != Traffic::default() {
+            self.to.report(Report::Traffic(traffic));
+        }
+    }
+}
 
 impl Progress for Aside<'_> {
     fn report(&self, report: Report<'_>) {
-        if matches!(report, Report::Traffic(_) | Report::Warning(_)) {
-            self.0.report(report);
+        match report {
+            Report::Traffic(more) => {
+                let mut sum = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+                sum.pulled += more.pulled;
+                sum.pushed += more.pushed;
+                sum.bytes += more.bytes;
+            }
+            Report::Warning(_) => self.to.report(report),
+            _ => {}
         }
     }
 
     fn stop_requested(&self) -> bool {
-        self.0.stop_requested()
+        self.to.stop_requested()
     }
 }

@@ -69,10 +69,12 @@ fn a_shard_that_is_done_is_not_done_again() {
 fn a_worker_goes_on_from_what_is_known() {
     let remote = tempfile::tempdir().unwrap();
     let home = Home::with_cats(&pipeline(remote.path(), TWO), 4);
-    home.run(&["--until", "3.Zoom_photos", "--set", "executor.kind=local"]);
+    // All of it, and then the first stages with another parameter: the old one set again, those are asked again, and know everything.
+    home.run(&["--until", "6.Photos_64px", "--set", "executor.kind=local"]);
+    home.run(&["--until", "2.No_background", "--set", "executor.kind=local", "--set", "2.No_background.max_side=200"]);
     let actions = || home.lines(&["cache", "stats", "--json"]).remove(0)["actions"].as_u64().unwrap();
     let before = actions();
-    home.run(&["--until", "6.Photos_64px"]);
+    home.run(&["--until", "6.Photos_64px", "--set", "6.Photos_64px.side=32"]);
     let said: String = logs(&home).iter().map(|log| fs::read_to_string(log).unwrap()).collect();
     let results = said.split(" known, ").skip(1).map(|rest| rest.split(' ').next().unwrap().parse::<u64>().unwrap());
     assert_eq!(results.sum::<u64>(), actions() - before, "{said}");

@@ -26,7 +26,7 @@ use crate::{
 /// The tasks of a wave of which something is missing.
 struct Open<'a> {
     wave: &'a Wave<'a>,
-    run: &'a Run<'a>,
+    progress: Aside<'a>,
     /// Items, each with its task.
     items: Vec<(&'a Task<'a>, &'a Item)>,
     /// What was known before, and what has become known.
@@ -53,8 +53,10 @@ pub(super) fn delegate(wave: &Wave<'_>, run: &Run<'_>, tasks: &[Task<'_>]) -> Re
     let items: Vec<(&Task<'_>, &Item)> = tasks.iter().flat_map(|task| task.items.iter().map(|queued| (*task, queued.item))).collect();
     let wanted: Vec<(usize, &Item)> = items.iter().map(|(task, item)| (task.from, *item)).collect();
     let stages: Vec<usize> = wave.branches.iter().map(|branch| branch.stage).collect();
-    let open = Open { wave, run, items, before, since: Mutex::default() };
-    delegate::delegate(run, &stages, &wanted, &open)?;
+    let open = Open { wave, progress: Aside::new(run.progress), items, before, since: Mutex::default() };
+    let delegated = delegate::delegate(run, &stages, &wanted, &open);
+    open.progress.tell();
+    delegated?;
     Ok(open.since.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -97,7 +99,7 @@ impl Delegated for Open<'_> {
         let looked = done.par_iter().map(look).collect::<Result<Vec<_>>>()?;
         let (found, keys): (Vec<Found>, Vec<Vec<ActionKey>>) = looked.into_iter().unzip();
         let found = found.into_iter().fold(Found::default(), Found::merge);
-        found.bring_from(project, delegate::shared(project)?, &[], &Aside(self.run.progress))?;
+        found.bring_from(project, delegate::shared(project)?, &[], &self.progress)?;
         self.since.lock().unwrap_or_else(PoisonError::into_inner).extend(keys.into_iter().flatten());
         Ok(())
     }
