@@ -159,9 +159,8 @@ fn by_others(run: &Run<'_>, stage: usize, from: usize, key: &ActionKey, again: O
     }
     let manifest = run.manifest(from)?;
     let files: Vec<(usize, &Item)> = manifest.items.iter().filter(|item| item.photo.path.is_empty()).map(|item| (from, item)).collect();
-    if executor::of(project).is_some() && out.join("checkpoints").is_dir() && trained.parts()? == 0 {
-        // It was begun here: whoever goes on with it has to have that.
-        trained.put_part(out)?;
+    if executor::of(project).is_some() {
+        trained.put_if_further(out)?;
     }
     let asked = TrainedElsewhere { trained: &trained, out, shown: AtomicUsize::new(0) };
     if !delegate_in(run, &[stage], &files, 1, &asked)? {

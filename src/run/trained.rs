@@ -92,22 +92,44 @@ impl<'a> Trained<'a> {
     /// # Errors
     /// The shared cache's, or the disk's.
     pub(super) fn told(&self) -> Result<Vec<Told>> {
-        let (mut told, mut files) = (Vec::new(), Vec::new());
-        for number in (1..=self.parts()?).rev() {
+        let last = self.last()?;
+        let mut told = Vec::new();
+        for number in 1..=self.parts()? {
             let key = derived(&self.key, &part(number));
-            let Some((outcome @ Outcome::Packed { manifest: file }, _)) = self.shared.outcome(&key)? else { continue };
-            // Of the last one that is whole: those before are there to be counted.
-            if files.is_empty()
-                && let Some(size) = self.shared.size_of(&file)?
-                && let Some((list, _)) = bring::listed(self.project, self.shared, &file, &[], &Silent)?
-            {
-                files = list.items.iter().map(|item| (item.digest, item.bytes)).chain([(file, size)]).collect();
-                told.push(Told { key, outcome, files: files.clone() });
-            } else {
-                told.push(Told { key, outcome, files: Vec::new() });
-            }
+            let Some((outcome, _)) = self.shared.outcome(&key)? else { continue };
+            // Those before the last are there to be counted.
+            let files = last.as_ref().filter(|last| last.number == number).map_or_else(Vec::new, Part::files);
+            told.push(Told { key, outcome, files });
         }
         Ok(told)
+    }
+
+    /// Puts a training that was begun here as a part, if it is further than the last one: whoever goes on with it has to have that.
+    ///
+    /// # Errors
+    /// The shared cache's, or the disk's.
+    pub(super) fn put_if_further(&self, folder: &Path) -> Result<()> {
+        let here = below::files(folder, &folder.join("checkpoints"));
+        let here = furthest(here.iter().map(|(name, _)| name.as_str()));
+        let last = self.last()?;
+        let there = last.as_ref().and_then(|last| furthest(last.list.items.iter().map(|item| item.name.as_str())));
+        if here > there {
+            self.put_part(folder)?;
+        }
+        Ok(())
+    }
+
+    /// The last part of which everything is there; it is here from now on.
+    fn last(&self) -> Result<Option<Part>> {
+        for number in (1..=self.parts()?).rev() {
+            let outcome = self.shared.outcome(&derived(&self.key, &part(number)))?;
+            let Some((Outcome::Packed { manifest: file }, _)) = outcome else { continue };
+            let Some(bytes) = self.shared.size_of(&file)? else { continue };
+            if let Some((list, _)) = bring::listed(self.project, self.shared, &file, &[], &Silent)? {
+                return Ok(Some(Part { number, file: (file, bytes), list }));
+            }
+        }
+        Ok(None)
     }
 
     /// Brings a finished training into a folder; answers what became of it, or none unless all of it is there.
@@ -115,9 +137,9 @@ impl<'a> Trained<'a> {
     /// # Errors
     /// The shared cache's, or the disk's.
     pub(super) fn bring(&self, folder: &Path) -> Result<Option<Value>> {
-        if !self.bring_as(folder, DONE)? {
-            return Ok(None);
-        }
+        let Some((Outcome::Packed { manifest }, _)) = self.shared.outcome(&self.done())? else { return Ok(None) };
+        let Some((list, _)) = bring::listed(self.project, self.shared, &manifest, &[], &Silent)? else { return Ok(None) };
+        self.write(folder, &list)?;
         let bytes = fs::read(folder.join(RESULT)).unwrap_or_default();
         Ok(Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| json!({}))))
     }
@@ -127,12 +149,9 @@ impl<'a> Trained<'a> {
     /// # Errors
     /// The shared cache's, or the disk's.
     pub(super) fn bring_part(&self, folder: &Path) -> Result<Option<usize>> {
-        for number in (1..=self.parts()?).rev() {
-            if self.bring_as(folder, &part(number))? {
-                return Ok(Some(number));
-            }
-        }
-        Ok(None)
+        let Some(last) = self.last()? else { return Ok(None) };
+        self.write(folder, &last.list)?;
+        Ok(Some(last.number))
     }
 
     /// Stores a folder's files, and the list of them; answers that.
@@ -171,14 +190,13 @@ impl<'a> Trained<'a> {
         self.shared.push(vec![Finished { key, outcome, micros: 0 }], &self.project.store)
     }
 
-    fn bring_as(&self, folder: &Path, word: &str) -> Result<bool> {
-        let Some((Outcome::Packed { manifest }, _)) = self.shared.outcome(&derived(&self.key, word))? else { return Ok(false) };
+    /// Writes the files of a list, all of which are here, into a training's folder.
+    fn write(&self, folder: &Path, list: &Manifest) -> Result<()> {
         let store = &self.project.store;
-        let Some((list, _)) = bring::listed(self.project, self.shared, &manifest, &[], &Silent)? else { return Ok(false) };
         for item in &list.items {
             // A name that leads elsewhere is nobody's training.
             if !below::is_below(&item.name) {
-                return Ok(false);
+                continue;
             }
             let path = folder.join(&item.name);
             if Digest::of_file(&path).is_ok_and(|there| there == item.digest) {
@@ -192,8 +210,27 @@ impl<'a> Trained<'a> {
         for (_, path) in old {
             fs::remove_file(&path).map_err(Error::io("remove", &path))?;
         }
-        Ok(true)
+        Ok(())
     }
+}
+
+/// A training's folder as it was when somebody told of it.
+struct Part {
+    number: usize,
+    /// The list, as a file with its size.
+    file: (Digest, u64),
+    list: Manifest,
+}
+
+impl Part {
+    fn files(&self) -> Vec<(Digest, u64)> {
+        self.list.items.iter().map(|item| (item.digest, item.bytes)).chain([self.file]).collect()
+    }
+}
+
+/// The last checkpoint among the files of a training's folder: their names go by steps.
+fn furthest<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names.filter(|name| name.starts_with("checkpoints/step-") && name.ends_with(".json")).max()
 }
 
 fn part(number: usize) -> String {
@@ -206,4 +243,18 @@ fn derived(key: &ActionKey, word: &str) -> ActionKey {
     hasher.update(key.as_bytes());
     hasher.update(word.as_bytes());
     ActionKey::from_bytes(*hasher.finalize().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_furthest_is_the_checkpoint_of_the_highest_step() {
+        let names =
+            ["stats.jsonl", "checkpoints/step-00000090.json", "checkpoints/step-00000110.safetensors", "checkpoints/step-00000100.json"];
+        assert_eq!(furthest(names.into_iter()), Some("checkpoints/step-00000100.json"));
+        assert_eq!(furthest(["stats.jsonl", "checkpoints/best.json"].into_iter()), None);
+        assert!(None < Some("checkpoints/step-00000001.json"), "what is there is further than nothing");
+    }
 }
