@@ -70,11 +70,13 @@ pub struct SharedCache {
 /// What a worker knows.
 #[derive(Debug)]
 struct Scope {
-    /// The folder of names of index objects: of those that were put for the same shard, and for more to come.
+    /// The folder of names of index objects: of those that were put for the same shard, and for more to come. What its plan says is kept
+    /// in a file beside those that were read, [`GIVEN`].
     told: String,
-    /// What its plan says, as an index object.
-    given: Vec<u8>,
 }
+
+/// The file of what a worker was given.
+const GIVEN: &str = "given";
 
 /// What is known of it.
 #[derive(Debug, Default)]
@@ -135,8 +137,10 @@ impl SharedCache {
     ///
     /// # Errors
     /// As [`SharedCache::open`].
-    pub(crate) fn for_worker(address: &str, folder: &Path, told: String, given: Vec<u8>) -> Result<Self> {
-        Ok(Self { scope: Some(Scope { told, given }), ..Self::open(address, folder)? })
+    pub(crate) fn for_worker(address: &str, folder: &Path, told: String, given: &[u8]) -> Result<Self> {
+        let shared = Self { scope: Some(Scope { told }), ..Self::open(address, folder)? };
+        shared.keep(GIVEN, given)?;
+        Ok(shared)
     }
 
     /// As people know it.
@@ -274,7 +278,7 @@ impl SharedCache {
         })?;
         let mut new = 0;
         for (digest, bytes) in got.into_iter().flatten() {
-            self.keep(&digest, &bytes)?;
+            self.keep(&digest.to_string(), &bytes)?;
             self.add(&mut self.write(), digest, &bytes);
             new += 1;
         }
@@ -328,8 +332,9 @@ impl SharedCache {
         if std::mem::replace(&mut known.is_read, true) {
             return;
         }
-        if let Some(Scope { given, .. }) = &self.scope {
-            self.take_in(known, given);
+        let given = self.mirror.join(GIVEN);
+        if let Some(bytes) = self.scope.as_ref().and_then(|_| fs::read(&given).ok()) {
+            self.take_in(known, &bytes, given);
         }
         let Ok(entries) = fs::read_dir(&self.mirror) else { return };
         let mut objects: Vec<Digest> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
@@ -346,8 +351,8 @@ impl SharedCache {
     }
 
     /// Keeps an index object for the next time. Not only the holder of the workspace's lock does.
-    fn keep(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
-        let path = self.mirror.join(digest.to_string());
+    fn keep(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.mirror.join(name);
         let keep = || {
             fs::create_dir_all(&self.mirror)?;
             let mut file = tempfile::NamedTempFile::new_in(&self.mirror)?;
@@ -358,12 +363,12 @@ impl SharedCache {
     }
 
     fn add(&self, known: &mut Known, digest: Digest, bytes: &[u8]) {
-        self.take_in(known, bytes);
+        self.take_in(known, bytes, self.mirror.join(digest.to_string()));
         known.objects.insert(digest);
     }
 
-    fn take_in(&self, known: &mut Known, bytes: &[u8]) {
-        if let Err(what) = known.index.add(bytes, &known.gone) {
+    fn take_in(&self, known: &mut Known, bytes: &[u8], file: PathBuf) {
+        if let Err(what) = known.index.add(bytes, file, &known.gone) {
             tracing::warn!("an index object of the shared cache {} cannot be used: {what}", self.address());
         }
     }

@@ -17,10 +17,16 @@
 //! {"pack":"<hex>","places":[["<hex of a blob>",0,6144,81920],…]}    and where in the pack that lies
 //! ```
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::File,
+    io::{Read as _, Seek, SeekFrom},
+    path::PathBuf,
+};
 
 use catgen_api::Digest;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use smallvec::SmallVec;
 
 use crate::{cache::actions::Outcome, key::ActionKey};
 
@@ -31,8 +37,20 @@ const VERSION: u32 = 1;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     packs: Vec<Digest>,
-    blobs: HashMap<Digest, Vec<Place>>,
-    actions: HashMap<ActionKey, Box<str>>,
+    /// Nearly all of them lie in one place.
+    blobs: HashMap<Digest, SmallVec<[Place; 1]>>,
+    /// The files in which index objects are kept.
+    files: Vec<PathBuf>,
+    actions: HashMap<ActionKey, Written>,
+}
+
+/// Where the line of an action stands in a file. What actions came to is most of an index, and little of it is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    /// A position in the list of files.
+    file: u32,
+    bytes: u32,
+    from: u64,
 }
 
 /// Where some bytes of a blob lie.
@@ -55,7 +73,7 @@ pub(super) struct Piece(pub(super) Digest, pub(super) u64, pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Placed(Digest, u64, u64, u64);
 
-/// A line of an index object as it is written; read, it is one of the four.
+/// A line of an index object as it is written.
 #[derive(Serialize, Deserialize)]
 struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,26 +97,43 @@ impl Line {
     const EMPTY: Self = Line { index: None, pack: None, pieces: Vec::new(), places: Vec::new(), action: None, outcome: None, micros: 0 };
 }
 
+/// A line of an index object as it is read: one of the four. What an action came to is looked at when it is asked for.
+#[derive(Deserialize)]
+struct Read {
+    index: Option<u32>,
+    pack: Option<Digest>,
+    #[serde(default)]
+    pieces: Vec<Piece>,
+    #[serde(default)]
+    places: Vec<Placed>,
+    action: Option<Digest>,
+    outcome: Option<IgnoredAny>,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
 impl Index {
-    /// Adds what an index object says, but for packs that are known to be gone.
+    /// Adds what an index object says that is kept in this file, but for packs that are known to be gone.
     ///
     /// # Errors
     /// A word about the line that is wrong; what stands before it was added.
-    pub(super) fn add(&mut self, bytes: &[u8], gone: &HashSet<Digest>) -> Result<(), String> {
-        for (number, line) in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
-            let line: Line = serde_json::from_slice(line).map_err(|error| format!("line {}: {error}", number + 1))?;
-            match line {
-                Line { index: Some(VERSION), .. } => {}
-                Line { index: Some(other), .. } => return Err(format!("it is of version {other}, and this program knows {VERSION}")),
-                Line { pack: Some(pack), pieces, places, .. } if !gone.contains(&pack) => self.add_pack(pack, &pieces, &places),
-                Line { action: Some(action), outcome: Some(outcome), micros, .. } => {
-                    let record = format!("{micros} {outcome}");
-                    self.actions.insert(ActionKey::from_bytes(*action.as_bytes()), record.into());
+    pub(super) fn add(&mut self, bytes: &[u8], file: PathBuf, gone: &HashSet<Digest>) -> Result<(), String> {
+        let mut written = Written { file: self.files.len() as u32, bytes: 0, from: 0 };
+        self.files.push(file);
+        for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            written = Written { from: written.from + u64::from(written.bytes), bytes: line.len() as u32 + 1, ..written };
+            if line.is_empty() {
+                continue;
+            }
+            match serde_json::from_slice(line).map_err(|error| format!("line {}: {error}", number + 1))? {
+                Read { index: Some(VERSION), .. } => {}
+                Read { index: Some(other), .. } => return Err(format!("it is of version {other}, and this program knows {VERSION}")),
+                Read { pack: Some(pack), pieces, places, .. } if !gone.contains(&pack) => self.add_pack(pack, &pieces, &places),
+                Read { action: Some(action), outcome: Some(_), .. } => {
+                    self.actions.insert(ActionKey::from_bytes(*action.as_bytes()), written);
                 }
                 // Of a later version of the program, which knows what to do with it.
                 _ => {}
@@ -123,8 +158,15 @@ impl Index {
 
     /// What became of an action, and the microseconds that it took.
     pub(super) fn outcome(&self, key: &ActionKey) -> Option<(Outcome, u64)> {
-        let (micros, outcome) = self.actions.get(key)?.split_once(' ')?;
-        Some((serde_json::from_str(outcome).ok()?, micros.parse().ok()?))
+        let Written { file, bytes, from } = *self.actions.get(key)?;
+        // A file that is not there any more, or is another, is nothing known.
+        let mut file = File::open(&self.files[file as usize]).ok()?;
+        file.seek(SeekFrom::Start(from)).ok()?;
+        let mut line = Vec::with_capacity(bytes as usize);
+        file.take(u64::from(bytes)).read_to_end(&mut line).ok()?;
+        let line: Line = serde_json::from_slice(&line).ok()?;
+        let is_it = line.action.is_some_and(|action| action.as_bytes() == key.as_bytes());
+        is_it.then_some((serde_json::from_value(line.outcome?).ok()?, line.micros))
     }
 
     /// Where a blob of that size lies, from its first byte to its last; `None` unless all of it is there.
@@ -224,6 +266,18 @@ mod tests {
         Outcome::Reject { kind: "test".to_owned(), reason: reason.to_owned() }
     }
 
+    /// An index of these objects, which are kept in a folder.
+    fn index(objects: &[&[u8]], gone: &[Digest]) -> (tempfile::TempDir, Index) {
+        let (folder, mut index) = (tempfile::tempdir().unwrap(), Index::default());
+        let gone = gone.iter().copied().collect();
+        for (number, bytes) in objects.iter().enumerate() {
+            let file = folder.path().join(number.to_string());
+            std::fs::write(&file, bytes).unwrap();
+            index.add(bytes, file, &gone).unwrap();
+        }
+        (folder, index)
+    }
+
     fn written() -> Vec<u8> {
         let mut writer = Writer::new();
         writer.pack(digest("one"), vec![Piece(digest("small"), 0, 10), Piece(digest("large"), 0, 90)]);
@@ -234,8 +288,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_again() {
-        let mut index = Index::default();
-        index.add(&written(), &HashSet::new()).unwrap();
+        let (folder, index) = index(&[&written()], &[]);
         let places = |blob: &str, bytes| {
             let places = index.places(&digest(blob), bytes)?;
             Some(places.iter().map(|(pack, place)| (*pack, place.offset, place.at, place.bytes)).collect::<Vec<_>>())
@@ -246,56 +299,53 @@ mod tests {
         assert_eq!(index.outcome(&key(1)), Some((outcome("a \"word\"\n"), 1234)));
         assert_eq!((index.outcome(&key(2)), index.knows(&key(1)), index.knows(&key(2))), (None, true, false));
         assert_eq!(index.counts(), [2, 2, 107, 1]);
+        drop(folder);
+        assert_eq!(index.outcome(&key(1)), None, "what was read is gone");
     }
 
     #[test]
     fn what_lies_in_a_pack_that_is_gone_is_not_there() {
-        let mut index = Index::default();
-        index.add(&written(), &HashSet::from([digest("two")])).unwrap();
+        let (_folder, index) = index(&[&written()], &[digest("two")]);
         assert!(index.places(&digest("large"), 97).is_none() && index.places(&digest("small"), 10).is_some());
     }
 
     #[test]
     fn a_blob_that_two_machines_put_is_found_in_the_one_or_the_other() {
-        let mut index = Index::default();
-        index.add(&written(), &HashSet::new()).unwrap();
         let mut other = Writer::new();
         other.pack(digest("three"), vec![Piece(digest("large"), 0, 97), Piece(digest("new"), 0, 1)]);
         let other = other.into_bytes();
-        index.add(&other, &HashSet::new()).unwrap();
+        let (_folder, reverse) = index(&[&other, &written()], &[]);
+        let (_folder, mut index) = index(&[&written(), &other], &[]);
         let in_two = index.places(&digest("large"), 97).unwrap();
         assert_eq!((in_two.len(), index.places(&digest("new"), 1).unwrap()[0].1.offset), (2, 97));
         index.forget(&digest("large"), &in_two);
         assert_eq!(index.places(&digest("large"), 97).unwrap().len(), 1);
         assert_eq!((index.size_of(&digest("large")), index.size_of(&digest("other"))), (Some(97), None));
-        let mut reverse = Index::default();
-        [&other, &written()].into_iter().for_each(|bytes| reverse.add(bytes, &HashSet::new()).unwrap());
         assert_eq!(reverse.places(&digest("large"), 97).unwrap().len(), 1);
     }
 
     #[test]
     fn an_extract_leads_to_the_same_places_and_to_no_others() {
-        let mut index = Index::default();
-        index.add(&written(), &HashSet::new()).unwrap();
-        let mut writer = index.extract(&[(digest("large"), 97), (digest("other"), 3)]);
+        let (_folder, original) = index(&[&written()], &[]);
+        let mut writer = original.extract(&[(digest("large"), 97), (digest("other"), 3)]);
         writer.action(&key(1), &outcome("told"), 5);
-        let mut extract = Index::default();
-        extract.add(&writer.into_bytes(), &HashSet::new()).unwrap();
+        let (_folder, extract) = index(&[&writer.into_bytes()], &[]);
         assert_eq!(extract.places(&digest("large"), 97).map(|places| places.len()), Some(2));
         let places = |index: &Index| -> Vec<_> {
             let places = index.places(&digest("large"), 97).unwrap();
             places.into_iter().map(|(pack, place)| (pack, place.offset, place.at, place.bytes)).collect()
         };
-        assert_eq!(places(&extract), places(&index));
+        assert_eq!(places(&extract), places(&original));
         assert_eq!((extract.counts(), extract.outcome(&key(1))), ([2, 1, 97, 1], Some((outcome("told"), 5))));
     }
 
     #[test]
     fn an_index_of_another_version_is_refused_and_lines_of_one_are_passed_over() {
         let mut index = Index::default();
-        let error = index.add(b"{\"index\":2}\n", &HashSet::new()).unwrap_err();
+        let mut add = |bytes: &[u8]| index.add(bytes, PathBuf::new(), &HashSet::new());
+        let error = add(b"{\"index\":2}\n").unwrap_err();
         assert!(error.contains("version 2"), "{error}");
-        index.add(b"{\"index\":1}\n{\"something\":\"new\"}\n", &HashSet::new()).unwrap();
-        assert!(index.add(b"{\"index\":1}\n{\"pack\":", &HashSet::new()).is_err());
+        add(b"{\"index\":1}\n{\"something\":\"new\"}\n").unwrap();
+        assert!(add(b"{\"index\":1}\n{\"pack\":").is_err());
     }
 }

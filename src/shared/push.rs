@@ -117,7 +117,7 @@ impl SharedCache {
         if let Some(Scope { told, .. }) = &self.scope {
             self.bucket()?.create(&format!("{told}/{digest}"), digest.to_string().into_bytes())?;
         }
-        self.keep(&digest, &bytes)?;
+        self.keep(&digest.to_string(), &bytes)?;
         self.add(&mut self.write(), digest, &bytes);
         Ok(())
     }
