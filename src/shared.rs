@@ -272,15 +272,18 @@ impl SharedCache {
     /// Reads those of the index objects that are new; answers how many.
     fn learn(&self, listed: &BTreeSet<Digest>) -> Result<usize> {
         let news: Vec<Digest> = listed.difference(&self.lock().objects).copied().collect();
-        let got = in_parallel(&news, |digest| {
-            let bytes = self.bucket()?.get(&format!("{INDEX}/{digest}"))?;
-            Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest).map(|bytes| (*digest, bytes)))
-        })?;
         let mut new = 0;
-        for (digest, bytes) in got.into_iter().flatten() {
-            self.keep(&digest.to_string(), &bytes)?;
-            self.add(&mut self.write(), digest, &bytes);
-            new += 1;
+        // A few at a time: all of them may be more than memory holds.
+        for news in news.chunks(8 * AT_ONCE) {
+            let got = in_parallel(news, |digest| {
+                let bytes = self.bucket()?.get(&format!("{INDEX}/{digest}"))?;
+                Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest).map(|bytes| (*digest, bytes)))
+            })?;
+            for (digest, bytes) in got.into_iter().flatten() {
+                self.keep(&digest.to_string(), &bytes)?;
+                self.add(&mut self.write(), digest, &bytes);
+                new += 1;
+            }
         }
         Ok(new)
     }
