@@ -8,7 +8,7 @@ pub(crate) fn is_below(name: &str) -> bool {
 }
 
 /// A file's name below `folder`; none for one that lies elsewhere, or whose name is no text.
-pub(crate) fn name_in(folder: &Path, file: &Path) -> Option<String> {
+fn name_in(folder: &Path, file: &Path) -> Option<String> {
     Some(file.strip_prefix(folder).ok()?.to_str()?.replace(MAIN_SEPARATOR, "/"))
 }
 

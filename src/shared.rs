@@ -132,15 +132,14 @@ impl SharedCache {
         }
     }
 
-    /// The shared cache for a worker, who needs to know little of it: what it is `given`, in the words of an index object, and what was
-    /// put under the name `told` before, and is by itself.
+    /// The same, before anything was looked up, for a worker, who needs to know little of it: what it is `given`, in the words of an index
+    /// object, and what was put under the name `told` before, and is by itself.
     ///
     /// # Errors
-    /// As [`SharedCache::open`].
-    pub(crate) fn for_worker(address: &str, folder: &Path, told: String, given: &[u8]) -> Result<Self> {
-        let shared = Self { scope: Some(Scope { told }), ..Self::open(address, folder)? };
-        shared.keep(GIVEN, given)?;
-        Ok(shared)
+    /// The disk's.
+    pub(crate) fn limited_to(self, told: String, given: &[u8]) -> Result<Self> {
+        self.keep(GIVEN, given)?;
+        Ok(Self { scope: Some(Scope { told }), ..self })
     }
 
     /// As people know it.

@@ -1,8 +1,9 @@
 //! Having others compute what is missing, and waiting for it.
 //!
-//! What they finish is brought here while they work on the rest. Only the shared cache says what is done. A job that is over with something missing is tried again with what is missing, as long as
-//! something comes of it; a job that Slurm forgot is over; one of which nobody knows just now may still do its work. A run that is killed finds its job again
-//! in `.catgen/jobs/jobs.json` and goes on waiting for it.
+//! What they finish is brought here while they work on the rest. Only the shared cache says what is done. A job that is over with
+//! something missing is tried again with what is missing, as long as something comes of it; a job that Slurm forgot is over; one of which
+//! nobody knows just now may still do its work. A run that is killed finds its job again in `.catgen/jobs/jobs.json` and goes on waiting
+//! for it.
 
 use std::{
     path::PathBuf,

@@ -41,7 +41,7 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
     let code = code(project, stage)?;
 
     let (mut known, unknown) = known_facts(project, stage, &manifest.items)?;
-    let looking = Looking { run, stage, name, code, busy: AtomicU64::new(0) };
+    let looking = Looking { run, stage, code, busy: AtomicU64::new(0) };
     // A job costs seconds, and many a fact costs milliseconds: what others are asked for is what is left after a while.
     let settings = &project.pipeline.executor;
     let head_start = executor::of(project).map(|_| Duration::from_secs(settings.head_start));
@@ -70,7 +70,6 @@ pub(super) fn run(run: &mut Run<'_>, stage: usize) -> Result<Product> {
 struct Looking<'a> {
     run: &'a Run<'a>,
     stage: usize,
-    name: &'a str,
     code: &'a dyn SetStage,
     busy: AtomicU64,
 }
@@ -79,8 +78,9 @@ impl Looking<'_> {
     /// Finds out about these, or about those that can be looked at in so much time.
     fn look(&self, items: &[&Item], within: Option<Duration>) -> Result<HashMap<Digest, Known>> {
         let run = self.run;
+        let name = &run.project.pipeline.stages[self.stage].name;
         if !items.is_empty() {
-            run.progress.report(Report::Begin { stages: &[self.name], items: items.len() });
+            run.progress.report(Report::Begin { stages: &[name], items: items.len() });
         }
         let began = Instant::now();
         let look = |item: &&Item| {
@@ -111,7 +111,7 @@ struct FactsElsewhere<'a> {
 impl Delegated for FactsElsewhere<'_> {
     fn missing(&self, at: usize) -> Result<Option<ActionKey>> {
         let (key, known) = decide::fact(self.project, self.stage, &self.items[at].1.digest)?;
-        Ok(if known.is_none() { Some(key) } else { None })
+        Ok(known.is_none().then_some(key))
     }
 }
 

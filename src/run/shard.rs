@@ -69,7 +69,7 @@ pub fn work(asked: &Asked, folder: &Path, kinds: &[Entry], tools: Tools, progres
     let lists = order.items(&shared, asked.shard)?;
     let total = lists.iter().map(|(_, manifest)| manifest.items.len()).sum();
     let (told, known) = (order::told(&asked.order, Some(asked.shard)), order.known(&shared, asked.shard)?);
-    project.shared = Some(SharedCache::for_worker(&asked.remote, &project.store.path("shared"), told, &known)?);
+    project.shared = Some(shared.limited_to(told, &known)?);
     let shared = super::delegate::shared(&project)?;
     // From here on nothing is to be lost by a shared cache that is away for a moment.
     shared.refresh()?;

@@ -179,7 +179,7 @@ struct TrainedElsewhere<'a> {
 
 impl Delegated for TrainedElsewhere<'_> {
     fn missing(&self, _: usize) -> Result<Option<ActionKey>> {
-        Ok(if self.trained.is_done()? { None } else { Some(self.trained.done()) })
+        Ok((!self.trained.is_done()?).then(|| self.trained.done()))
     }
 
     /// Its worker goes on from the last part, whoever told of that.

@@ -81,7 +81,7 @@ impl<'a> Trained<'a> {
     /// The shared cache's.
     pub(super) fn parts(&self) -> Result<usize> {
         let mut count = 0;
-        while self.shared.outcome(&derived(&self.key, &part(count + 1)))?.is_some() {
+        while self.shared.knows(&derived(&self.key, &part(count + 1)))? {
             count += 1;
         }
         Ok(count)

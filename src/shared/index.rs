@@ -73,9 +73,9 @@ pub(super) struct Piece(pub(super) Digest, pub(super) u64, pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Placed(Digest, u64, u64, u64);
 
-/// A line of an index object as it is written.
+/// A line of an index object: one of the four. What an action came to is passed over until somebody asks for it.
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct Line<O = serde_json::Value> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     index: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,26 +88,13 @@ struct Line {
     action: Option<Digest>,
     /// Not yet an [`Outcome`]: a later version of the program may know other ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    outcome: Option<serde_json::Value>,
+    outcome: Option<O>,
     #[serde(default, skip_serializing_if = "is_zero")]
     micros: u64,
 }
 
 impl Line {
     const EMPTY: Self = Line { index: None, pack: None, pieces: Vec::new(), places: Vec::new(), action: None, outcome: None, micros: 0 };
-}
-
-/// A line of an index object as it is read: one of the four. What an action came to is looked at when it is asked for.
-#[derive(Deserialize)]
-struct Read {
-    index: Option<u32>,
-    pack: Option<Digest>,
-    #[serde(default)]
-    pieces: Vec<Piece>,
-    #[serde(default)]
-    places: Vec<Placed>,
-    action: Option<Digest>,
-    outcome: Option<IgnoredAny>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -128,11 +115,12 @@ impl Index {
             if line.is_empty() {
                 continue;
             }
-            match serde_json::from_slice(line).map_err(|error| format!("line {}: {error}", number + 1))? {
-                Read { index: Some(VERSION), .. } => {}
-                Read { index: Some(other), .. } => return Err(format!("it is of version {other}, and this program knows {VERSION}")),
-                Read { pack: Some(pack), pieces, places, .. } if !gone.contains(&pack) => self.add_pack(pack, &pieces, &places),
-                Read { action: Some(action), outcome: Some(_), .. } => {
+            let line: Line<IgnoredAny> = serde_json::from_slice(line).map_err(|error| format!("line {}: {error}", number + 1))?;
+            match line {
+                Line { index: Some(VERSION), .. } => {}
+                Line { index: Some(other), .. } => return Err(format!("it is of version {other}, and this program knows {VERSION}")),
+                Line { pack: Some(pack), pieces, places, .. } if !gone.contains(&pack) => self.add_pack(pack, &pieces, &places),
+                Line { action: Some(action), outcome: Some(_), .. } => {
                     self.actions.insert(ActionKey::from_bytes(*action.as_bytes()), written);
                 }
                 // Of a later version of the program, which knows what to do with it.

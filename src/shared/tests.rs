@@ -151,8 +151,7 @@ fn a_worker_learns_what_its_plan_says_and_what_was_told_of_its_shard() {
     let worker = |shard: usize| {
         let Home { _folder, store, shared } = home(remote.path());
         let told = format!("told/plan/{shard}");
-        let shared = SharedCache::for_worker(shared.address(), &store.path("shared"), told, &given).unwrap();
-        Home { _folder, store, shared }
+        Home { _folder, store, shared: shared.limited_to(told, &given).unwrap() }
     };
     let first = worker(0);
     let knows = |home: &Home, number: u8| home.shared.knows(&ActionKey::from_bytes([number; 32])).unwrap();

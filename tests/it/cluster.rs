@@ -92,11 +92,16 @@ struct Slow {
 
 impl Slow {
     fn new() -> Self {
+        Self::with("publish_every = 1")
+    }
+
+    /// With other settings of the executor.
+    fn with(settings: &str) -> Self {
         let (remote, log) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let address = url::Url::from_directory_path(remote.path()).unwrap();
         let home = Home::new(&format!(
             "[[stage]]\nname = \"0.ORIGINAL\"\nuse = \"original\"\n\n[[stage]]\nname = \"1.Slow\"\nuse = \"command\"\nfrom = \"0.ORIGINAL\"\n\
-             run = [\"python3\", \"slow.py\"]\n\n[cache]\nremote = \"{address}\"\n\n[executor]\n{SLURM}\nmin_items = 1\npublish_every = 1\n"
+             run = [\"python3\", \"slow.py\"]\n\n[cache]\nremote = \"{address}\"\n\n[executor]\n{SLURM}\nmin_items = 1\n{settings}\n"
         ));
         fs::write(home.path("slow.py"), SLOW.replace("LOG", &format!("{:?}", log.path().display().to_string()))).unwrap();
         for n in 0..24_u8 {
@@ -124,6 +129,10 @@ impl Slow {
         counts
     }
 
+    fn wait_for_both_nodes(&self) {
+        wait_until("both nodes work", || self.worked().len() >= 4 && fs::read_dir(self.log.path()).unwrap().count() >= 2);
+    }
+
     /// Waits for a run and looks whether all is there, and nothing was worked on more often than that.
     fn check(&self, run: Running, at_most: usize) -> String {
         let output = run.output();
@@ -143,7 +152,7 @@ fn a_node_that_is_lost_costs_no_picture_and_none_is_worked_on_three_times() {
     let Some(mut cluster) = Cluster::start(test, 2, 1).filter(|_| has_python(test)) else { return };
     let slow = Slow::new();
     let run = slow.start(&cluster);
-    wait_until("both nodes work", || slow.worked().len() >= 4 && fs::read_dir(slow.log.path()).unwrap().count() >= 2);
+    slow.wait_for_both_nodes();
     cluster.kill_node(2);
     slow.check(run, 2);
 }
@@ -209,12 +218,10 @@ fn ctrl_c_leaves_the_job_and_says_how_to_end_it() {
 fn workers_that_have_to_make_room_lose_nothing() {
     let test = "jobs at their time limit";
     let Some(cluster) = Cluster::start(test, 2, 1).filter(|_| has_python(test)) else { return };
-    let slow = Slow::new();
     // Nobody tells of anything before the signal.
-    let text = fs::read_to_string(slow.home.path("pipeline.toml")).unwrap().replace("publish_every = 1", "publish_every = 600");
-    fs::write(slow.home.path("pipeline.toml"), text).unwrap();
+    let slow = Slow::with("publish_every = 600");
     let run = slow.start(&cluster);
-    wait_until("both nodes work", || slow.worked().len() >= 4 && fs::read_dir(slow.log.path()).unwrap().count() >= 2);
+    slow.wait_for_both_nodes();
     let jobs = cluster.ask("squeue", &["-h", "--array", "--states=R", "-o", "%A"]);
     jobs.lines().for_each(|job| drop(cluster.ask("scancel", &["--batch", "--signal=USR1", job.trim()])));
     slow.check(run, 1);
@@ -224,12 +231,9 @@ fn workers_that_have_to_make_room_lose_nothing() {
 fn jobs_that_others_take_the_place_of_are_taken_up_again() {
     let test = "preemption";
     let Some(cluster) = Cluster::start(test, 2, 1).filter(|_| has_python(test)) else { return };
-    let slow = Slow::new();
-    let text =
-        fs::read_to_string(slow.home.path("pipeline.toml")).unwrap().replace("publish_every = 1", "publish_every = 600\nattempts = 1");
-    fs::write(slow.home.path("pipeline.toml"), text).unwrap();
+    let slow = Slow::with("publish_every = 600\nattempts = 1");
     let run = slow.start(&cluster);
-    wait_until("both nodes work", || slow.worked().len() >= 4 && fs::read_dir(slow.log.path()).unwrap().count() >= 2);
+    slow.wait_for_both_nodes();
     cluster.ask("sbatch", &["--partition=first", "--array=0-1", "--output=/dev/null", "--wrap=sleep 2"]);
     // Once is all that is granted to work that comes to nothing.
     let words = slow.check(run, 1);

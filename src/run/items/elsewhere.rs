@@ -39,18 +39,18 @@ pub(super) fn delegate(wave: &Wave<'_>, run: &Run<'_>, tasks: &[Task<'_>]) -> Re
     if executor::of(wave.project).is_none() {
         return Ok(HashSet::new());
     }
-    let open = |task| Ok(wave.missing(task)?.map(|_| task));
-    let tasks: Vec<&Task<'_>> = tasks.par_iter().map(open).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-    let known = |task: &&Task<'_>| -> Result<HashSet<ActionKey>> {
-        let mut keys = HashSet::new();
+    let look = |task| {
+        let (mut keys, mut is_open) = (Vec::new(), false);
         wave.follow(task, &mut |_, asked| {
             keys.extend(asked.known.as_ref().map(|_| asked.key));
+            is_open |= asked.known.is_none();
             Ok(())
         })?;
-        Ok(keys)
+        Ok(is_open.then_some((task, keys)))
     };
-    let before = tasks.par_iter().map(known).try_reduce(HashSet::new, |one, other| Ok(one.union(&other).copied().collect()))?;
-    let items: Vec<(&Task<'_>, &Item)> = tasks.iter().flat_map(|task| task.items.iter().map(|queued| (*task, queued.item))).collect();
+    let open: Vec<(&Task<'_>, Vec<ActionKey>)> = tasks.par_iter().map(look).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let items: Vec<(&Task<'_>, &Item)> = open.iter().flat_map(|(task, _)| task.items.iter().map(|queued| (*task, queued.item))).collect();
+    let before = open.into_iter().flat_map(|(_, keys)| keys).collect();
     let wanted: Vec<(usize, &Item)> = items.iter().map(|(task, item)| (task.from, *item)).collect();
     let stages: Vec<usize> = wave.branches.iter().map(|branch| branch.stage).collect();
     let open = Open { wave, progress: Aside::new(run.progress), items, before, since: Mutex::default() };
@@ -72,13 +72,16 @@ impl Delegated for Open<'_> {
         let mut told = Vec::new();
         let mut note = |stage, asked: &decide::Asked| -> Result<()> {
             let Some(outcome) = &asked.known else { return Ok(()) };
-            let files = match outcome {
+            let files: Vec<_> = match outcome {
                 Outcome::Keep(stored) => decide::kept(project, stage, stored).map(|output| (output.digest, output.bytes)).collect(),
                 _ => Vec::new(),
             };
-            if files.iter().map(|(file, bytes)| shared.has(file, *bytes)).all(|is_there| matches!(is_there, Ok(true))) {
-                told.push(Told { key: asked.key, outcome: outcome.clone(), files });
+            for (file, bytes) in &files {
+                if !shared.has(file, *bytes)? {
+                    return Ok(());
+                }
             }
+            told.push(Told { key: asked.key, outcome: outcome.clone(), files });
             Ok(())
         };
         self.wave.follow(self.items[at].0, &mut note)?;
