@@ -1,8 +1,9 @@
 //! `Project`: an opened workspace with its stages built, the starting point of every command.
 
-use std::{sync::OnceLock, time::Duration};
+use std::time::Duration;
 
 use catgen_api::{BuildContext, Digest, Shape, StageError};
+use once_cell::sync::OnceCell;
 
 use crate::{
     Error, Pipeline, Workspace,
@@ -39,7 +40,7 @@ pub struct Project {
     pub shared: Option<SharedCache>,
     /// How each stage was when it was last finished.
     pub states: States,
-    actions: OnceLock<Actions>,
+    actions: OnceCell<Actions>,
     may_write: bool,
 }
 
@@ -92,7 +93,7 @@ impl Project {
         let store = Store::open(&workspace)?;
         let states = States::load(&store.path("stages.json"));
         let shared = pipeline.cache.remote.as_deref().map(|address| SharedCache::remembered(address, &store.path("shared")));
-        let actions = OnceLock::new();
+        let actions = OnceCell::new();
         Ok(Self { workspace, pipeline, pipeline_text, overrides, nodes, tools, store, shared, states, actions, may_write: false })
     }
 
@@ -104,7 +105,7 @@ impl Project {
     pub(crate) fn begin_writing(&mut self) -> Result<()> {
         self.may_write = true;
         self.states = States::load(&self.store.path("stages.json"));
-        self.actions = OnceLock::new();
+        self.actions = OnceCell::new();
         self.ask_shared()
     }
 
@@ -134,14 +135,13 @@ impl Project {
 
     /// The action cache, opened on first use: a command that recomputes nothing never reads it.
     ///
+    /// By one thread while others wait: a second one that opens it for writing would take what the first one has half appended for the
+    /// torn tail of an interrupted run.
+    ///
     /// # Errors
     /// The file system's.
     pub fn actions(&self) -> Result<&Actions> {
-        if let Some(actions) = self.actions.get() {
-            return Ok(actions);
-        }
-        let actions = Actions::open(&self.store.path("actions.log"), self.may_write)?;
-        Ok(self.actions.get_or_init(|| actions))
+        self.actions.get_or_try_init(|| Actions::open(&self.store.path("actions.log"), self.may_write))
     }
 
     /// What became of an action, here or where others share what they computed.
@@ -231,4 +231,70 @@ fn components(stage: &crate::pipeline::Stage, built: &Built, seed: u64) -> (Comp
     let mut facts = list(&|name| fact_params.contains(&name));
     facts.push("part", "fact");
     (base, facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs, io,
+        sync::{Arc, Barrier, Mutex},
+        thread,
+    };
+
+    use super::*;
+    use crate::{registry::STAGES, workspace::PIPELINE_FILE};
+
+    /// What was said, by all threads.
+    #[derive(Clone, Default)]
+    struct Said(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Said {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Whoever opens the log for writing says that it is damaged, so that can be counted; what a second one would cut off cannot.
+    #[test]
+    fn threads_that_ask_at_the_same_moment_open_the_log_once() {
+        const THREADS: u8 = 8;
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(PIPELINE_FILE), "[pipeline]\nseed = 1\n[[stage]]\nname = \"0.ORIGINAL\"\nuse = \"original\"\n")
+            .unwrap();
+        let open = || {
+            let workspace = Workspace::open(folder.path()).unwrap();
+            let mut project = Project::open(workspace, Vec::new(), STAGES, Tools::default()).unwrap();
+            project.store.prepare().unwrap();
+            project.begin_writing().unwrap();
+            project
+        };
+        let project = open();
+        for n in 0..=u8::MAX {
+            let outcome = Outcome::Reject { kind: "test".to_owned(), reason: "a sentence ".repeat(1000) };
+            project.actions().unwrap().put(&ActionKey::from_bytes([n; 32]), &outcome).unwrap();
+        }
+        let path = project.store.path("actions.log");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        fs::write(&path, bytes).unwrap();
+
+        let (project, start, said) = (open(), Barrier::new(THREADS.into()), Said::default());
+        let ask = || {
+            let said = said.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || said.clone()).finish();
+            tracing::subscriber::with_default(subscriber, || {
+                start.wait();
+                let actions = project.actions().unwrap();
+                assert_eq!([0, 1].map(|n| actions.get(&ActionKey::from_bytes([n; 32])).is_some()), [false, true]);
+            });
+        };
+        thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(ask))));
+        let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(said.matches("actions.log is damaged in 1 places").count(), 1, "{said}");
+    }
 }

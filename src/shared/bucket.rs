@@ -7,7 +7,7 @@ use std::{
     ops::Range,
     path::PathBuf,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,6 +18,7 @@ use object_store::{
     ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder,
     gcp::GoogleCloudStorageBuilder, local::LocalFileSystem, path::Path as ObjectPath,
 };
+use once_cell::sync::OnceCell;
 use tokio::runtime::Runtime;
 use tokio_stream::StreamExt;
 use url::Url;
@@ -32,7 +33,7 @@ pub(crate) struct Bucket {
     root: ObjectPath,
     /// As people know it.
     address: String,
-    runtime: OnceLock<Runtime>,
+    runtime: OnceCell<Runtime>,
     asked: Asked,
 }
 
@@ -129,7 +130,7 @@ impl Bucket {
     }
 
     fn of(store: Arc<dyn ObjectStore>, root: ObjectPath, address: &str) -> Self {
-        Self { store, root, address: address.trim_end_matches('/').to_owned(), runtime: OnceLock::new(), asked: Asked::default() }
+        Self { store, root, address: address.trim_end_matches('/').to_owned(), runtime: OnceCell::new(), asked: Asked::default() }
     }
 
     /// How often it was asked so far.
@@ -201,12 +202,8 @@ impl Bucket {
 
     /// Made when something is first asked: opening a workspace starts no threads.
     fn runtime(&self) -> Result<&Runtime> {
-        if let Some(runtime) = self.runtime.get() {
-            return Ok(runtime);
-        }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.map_err(Error::io("start threads for", &self.address))?;
-        Ok(self.runtime.get_or_init(|| runtime))
+        let start = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        self.runtime.get_or_try_init(|| start().map_err(Error::io("start threads for", &self.address)))
     }
 
     fn there<T>(&self, got: object_store::Result<T>) -> Result<Option<T>> {
