@@ -86,6 +86,18 @@ impl Bench {
         said
     }
 
+    /// Kills it in the second epoch or so, and when it went on from there, around the fourth; answers false if it came to its end before that.
+    fn is_killed_twice(&self, out: &str, more: &[&str]) -> bool {
+        let is_done = |said: &[Event]| said.iter().any(|event| matches!(event, Event::Done { .. }));
+        let first = self.interrupt(out, more, is_checkpoint, 1, kill);
+        if is_done(&first) {
+            return false;
+        }
+        let second = self.interrupt(out, more, is_checkpoint, 2, kill);
+        assert!(resumed_from(&second).is_some_and(|step| step >= 8));
+        !is_done(&second)
+    }
+
     fn stats(&self, out: &str) -> String {
         fs::read_to_string(self.path(out).join("stats.jsonl")).unwrap()
     }
@@ -174,25 +186,45 @@ const TRAININGS: [&str; 4] = [
     r#"{"preset": "r3gan-s", "augment": "adaptive", "augment_images": 200, "augment_strength": 0.2, "schedule_images": 300, "#,
 ];
 
+/// A training that nobody disturbs, and one that is killed twice: the bench with both, and the folder of the second.
+fn killed_and_resumed(begin: &str, threads: &str) -> (Bench, String) {
+    let bench = Bench::new();
+    let options = OPTIONS.replace('{', begin);
+    let options = if begin.contains("r3gan") { options.replace("\"width\": 8", "\"width\": 16") } else { options };
+    fs::write(bench.path("options.json"), options).unwrap();
+    let threads = ["--threads", threads];
+    bench.done("whole", &threads);
+    // The trainings are short, and a kill may come too late on a busy machine: then another one is killed.
+    let killed = (0..20).map(|attempt| format!("killed {attempt}")).find(|out| bench.is_killed_twice(out, &threads));
+    let killed = killed.expect("a training that is not faster than the kill");
+    assert!(resumed_from(&bench.done(&killed, &threads)).is_some_and(|step| step >= 16));
+    (bench, killed)
+}
+
 #[test]
 fn killed_and_resumed_every_preset_ends_with_the_same_bytes() {
     for begin in TRAININGS {
-        let bench = Bench::new();
-        let options = OPTIONS.replace('{', begin);
-        let options = if begin.contains("r3gan") { options.replace("\"width\": 8", "\"width\": 16") } else { options };
-        fs::write(bench.path("options.json"), options).unwrap();
-        let threads = ["--threads", "2"];
-        bench.done("whole", &threads);
-        // Twice: in the second epoch or so, and in the middle of the fourth.
-        let first = bench.interrupt("killed", &threads, is_checkpoint, 1, kill);
-        assert!(!first.iter().any(|event| matches!(event, Event::Done { .. })), "it was faster than the kill");
-        let second = bench.interrupt("killed", &threads, is_checkpoint, 2, kill);
-        assert!(resumed_from(&second).is_some_and(|step| (8..40).contains(&step)));
-        let third = bench.done("killed", &threads);
-        assert!(resumed_from(&third).is_some_and(|step| step >= 16));
-        bench.assert_same("whole", "killed");
+        let (bench, killed) = killed_and_resumed(begin, "1");
+        bench.assert_same("whole", &killed);
         let augments = !bench.stats("whole").lines().last().unwrap().contains("\"augment\":0.0");
         assert_eq!(augments, begin.contains("adaptive"), "{}", bench.stats("whole"));
+    }
+}
+
+/// Not to the byte: now and then libtorch rounds otherwise with more than one thread, see `docs/training.md`.
+#[test]
+fn killed_and_resumed_with_several_threads_it_ends_with_the_same_numbers() {
+    for begin in [TRAININGS[0], TRAININGS[3]] {
+        let (bench, killed) = killed_and_resumed(begin, "2");
+        let [whole, killed] = ["whole", &killed]
+            .map(|out| -> Vec<serde_json::Value> { bench.stats(out).lines().map(|line| serde_json::from_str(line).unwrap()).collect() });
+        assert_eq!((whole.len(), killed.len()), (5, 5));
+        for (whole, killed) in whole.iter().zip(&killed) {
+            for name in ["loss_d", "loss_g", "d_real", "d_fake", "penalty"] {
+                let [a, b] = [whole, killed].map(|line| line[name].as_f64().unwrap());
+                assert!((a - b).abs() <= 1e-4 * a.abs(), "{name}: {whole} {killed}");
+            }
+        }
     }
 }
 
@@ -200,11 +232,17 @@ fn killed_and_resumed_every_preset_ends_with_the_same_bytes() {
 fn stopped_within_an_epoch_it_saves_goes_on_and_ends_with_the_same_bytes() {
     let bench = Bench::new();
     bench.done("whole", &[]);
-    let said = bench.interrupt("stopped", &[], is_checkpoint, 1, terminate);
-    let Some(Event::Done { status: Status::Stopped, steps, .. }) = said.last() else { panic!("{:?}", said.last()) };
-    assert!(matches!(said[said.len() - 2], Event::Checkpoint { step, .. } if step == *steps));
-    assert_eq!(resumed_from(&bench.done("stopped", &[])), Some(*steps));
-    bench.assert_same("whole", "stopped");
+    // As with kills, a signal may come too late.
+    let stopped = |out: String| {
+        let said = bench.interrupt(&out, &[], is_checkpoint, 1, terminate);
+        let Some(Event::Done { status, steps, .. }) = said.last() else { panic!("{:?}", said.last()) };
+        assert!(matches!(said[said.len() - 2], Event::Checkpoint { step, .. } if step == *steps));
+        matches!(status, Status::Stopped).then_some((out, *steps))
+    };
+    let (stopped, steps) =
+        (0..20).find_map(|attempt| stopped(format!("stopped {attempt}"))).expect("a training that is not faster than the signal");
+    assert_eq!(resumed_from(&bench.done(&stopped, &[])), Some(steps));
+    bench.assert_same("whole", &stopped);
 }
 
 #[test]
