@@ -236,28 +236,15 @@ fn components(stage: &crate::pipeline::Stage, built: &Built, seed: u64) -> (Comp
 #[cfg(test)]
 mod tests {
     use std::{
-        fs, io,
-        sync::{Arc, Barrier, Mutex},
+        fs::{self, File},
+        sync::{Arc, Barrier},
         thread,
     };
 
+    use tracing::{Dispatch, dispatcher};
+
     use super::*;
     use crate::{registry::STAGES, workspace::PIPELINE_FILE};
-
-    /// What was said, by all threads.
-    #[derive(Clone, Default)]
-    struct Said(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Said {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// Whoever opens the log for writing says that it is damaged, so that can be counted; what a second one would cut off cannot.
     #[test]
@@ -283,18 +270,17 @@ mod tests {
         bytes[0] ^= 1;
         fs::write(&path, bytes).unwrap();
 
-        let (project, start, said) = (open(), Barrier::new(THREADS.into()), Said::default());
+        let (project, start, said) = (open(), Barrier::new(THREADS.into()), folder.path().join("said"));
+        let listener = Dispatch::new(tracing_subscriber::fmt().with_writer(Arc::new(File::create(&said).unwrap())).finish());
         let ask = || {
-            let said = said.clone();
-            let subscriber = tracing_subscriber::fmt().with_writer(move || said.clone()).finish();
-            tracing::subscriber::with_default(subscriber, || {
+            dispatcher::with_default(&listener, || {
                 start.wait();
                 let actions = project.actions().unwrap();
                 assert_eq!([0, 1].map(|n| actions.get(&ActionKey::from_bytes([n; 32])).is_some()), [false, true]);
             });
         };
         thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(ask))));
-        let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+        let said = fs::read_to_string(&said).unwrap();
         assert_eq!(said.matches("actions.log is damaged in 1 places").count(), 1, "{said}");
     }
 }

@@ -204,26 +204,24 @@ fn killed_and_resumed(begin: &str, threads: &str) -> (Bench, String) {
 #[test]
 fn killed_and_resumed_every_preset_ends_with_the_same_bytes() {
     for begin in TRAININGS {
-        let (bench, killed) = killed_and_resumed(begin, "1");
+        let (bench, killed) = killed_and_resumed(begin, if begin.contains("r3gan") { "1" } else { "2" });
         bench.assert_same("whole", &killed);
         let augments = !bench.stats("whole").lines().last().unwrap().contains("\"augment\":0.0");
         assert_eq!(augments, begin.contains("adaptive"), "{}", bench.stats("whole"));
     }
 }
 
-/// Not to the byte: now and then libtorch rounds otherwise with more than one thread, see `docs/training.md`.
+/// With more than one thread libtorch now and then rounds `r3gan-s` otherwise, see `docs/training.md`.
 #[test]
-fn killed_and_resumed_with_several_threads_it_ends_with_the_same_numbers() {
-    for begin in [TRAININGS[0], TRAININGS[3]] {
-        let (bench, killed) = killed_and_resumed(begin, "2");
-        let [whole, killed] = ["whole", &killed]
-            .map(|out| -> Vec<serde_json::Value> { bench.stats(out).lines().map(|line| serde_json::from_str(line).unwrap()).collect() });
-        assert_eq!((whole.len(), killed.len()), (5, 5));
-        for (whole, killed) in whole.iter().zip(&killed) {
-            for name in ["loss_d", "loss_g", "d_real", "d_fake", "penalty"] {
-                let [a, b] = [whole, killed].map(|line| line[name].as_f64().unwrap());
-                assert!((a - b).abs() <= 1e-4 * a.abs(), "{name}: {whole} {killed}");
-            }
+fn killed_and_resumed_with_two_threads_r3gan_ends_with_the_same_numbers() {
+    let (bench, killed) = killed_and_resumed(TRAININGS[3], "2");
+    let [whole, killed] = ["whole", &killed]
+        .map(|out| -> Vec<serde_json::Value> { bench.stats(out).lines().map(|line| serde_json::from_str(line).unwrap()).collect() });
+    assert_eq!((whole.len(), killed.len()), (5, 5));
+    for (whole, killed) in whole.iter().zip(&killed) {
+        for name in ["loss_d", "loss_g", "d_real", "d_fake", "penalty"] {
+            let [a, b] = [whole, killed].map(|line| line[name].as_f64().unwrap());
+            assert!((a - b).abs() <= 1e-4 * a.abs(), "{name}: {whole} {killed}");
         }
     }
 }
